@@ -1,0 +1,41 @@
+//! Where the time comes from. Tests own it; the gateway reads the system's.
+
+use jiff::Timestamp;
+
+/// A source of the present moment.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that starts at a given moment and runs at a given rate: `serve --test-clock TIME[xRATE]`, for tests only.
+#[derive(Debug)]
+pub struct TestClock {
+    start: Timestamp,
+    rate: f64,
+    origin: std::time::Instant,
+}
+
+impl TestClock {
+    /// Starts now at `start`; one real second is `rate` seconds of this clock.
+    pub fn new(start: Timestamp, rate: f64) -> Self {
+        Self { start, rate, origin: std::time::Instant::now() }
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let passed = std::time::Duration::try_from_secs_f64(self.origin.elapsed().as_secs_f64() * self.rate);
+        passed.ok().and_then(|passed| self.start.checked_add(passed).ok()).unwrap_or(Timestamp::MAX)
+    }
+}

@@ -1,0 +1,2 @@
+//! The rsmev command.
+fn main() {}
