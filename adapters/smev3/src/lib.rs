@@ -1,1 +1,16 @@
-//! (to be written)
+//! SMEV 3 on the wire: envelopes, faults and attachments in versions 1.1, 1.2 and 1.3; the door through which local
+//! systems reach the gateway, and the client through which the gateway reaches an upstream.
+//!
+//! Octets as received are what is verified, stored and delivered: nothing between a sender's signature and its
+//! verification is ever written anew (PROTOCOL §6.4).
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod fault;
+pub mod mime;
+pub mod splice;
+pub mod stored;
+pub mod version;
+mod xml;
+
+pub use version::Version;

@@ -1,0 +1,1 @@
+//! The client side of SMEV 3, for upstreams.
