@@ -29,13 +29,20 @@ pub struct TestClock {
 impl TestClock {
     /// Starts now at `start`; one real second is `rate` seconds of this clock.
     pub fn new(start: Timestamp, rate: f64) -> Self {
-        Self { start, rate, origin: std::time::Instant::now() }
+        Self {
+            start,
+            rate,
+            origin: std::time::Instant::now(),
+        }
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         let passed = std::time::Duration::try_from_secs_f64(self.origin.elapsed().as_secs_f64() * self.rate);
-        passed.ok().and_then(|passed| self.start.checked_add(passed).ok()).unwrap_or(Timestamp::MAX)
+        passed
+            .ok()
+            .and_then(|passed| self.start.checked_add(passed).ok())
+            .unwrap_or(Timestamp::MAX)
     }
 }

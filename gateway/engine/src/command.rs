@@ -151,6 +151,37 @@ pub enum Answer {
     },
 }
 
+/// What became of a message that was pulled from an upstream. In all three cases: acknowledge it upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// Accepted now.
+    Accepted(Accepted),
+    /// Accepted before: only the acknowledgement was missing.
+    Duplicate,
+    /// Accepted, but a person must decide about it.
+    Quarantined {
+        /// The inner key.
+        seq: u64,
+        /// Why, without payload.
+        cause: String,
+    },
+}
+
+/// A call of a recognised participant that a door refused.
+#[derive(Debug, Clone)]
+pub struct RefusedCall {
+    /// Label of the door.
+    pub door: &'static str,
+    /// Who called.
+    pub participant: Mnemonic,
+    /// The operation, such as `SendRequest`.
+    pub operation: &'static str,
+    /// Name of the fault from the door's closed set.
+    pub fault: &'static str,
+    /// The identifier in the call, if it had a valid one.
+    pub message_id: Option<MessageId>,
+}
+
 /// What was accepted, for the answer to the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {

@@ -139,7 +139,11 @@ impl FromStr for MessageId {
 
     /// Parses the lower-case hyphenated form, the only one the protocol allows.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fail = |problem| NameError { what: "MessageID", text: text.chars().take(80).collect(), problem };
+        let fail = |problem| NameError {
+            what: "MessageID",
+            text: text.chars().take(80).collect(),
+            problem,
+        };
         if text.len() != 36 || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(fail("is not a UUID in lower-case hyphenated form"));
         }
@@ -206,7 +210,11 @@ impl FromStr for Queue {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fail = |problem| NameError { what: "queue", text: text.chars().take(160).collect(), problem };
+        let fail = |problem| NameError {
+            what: "queue",
+            text: text.chars().take(160).collect(),
+            problem,
+        };
         let mut parts = text.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
             (Some("upstream"), Some(name), None) => Ok(Self::Upstream(name.parse()?)),
@@ -214,7 +222,9 @@ impl FromStr for Queue {
             (Some(owner), Some("responses"), None) => Ok(Self::Responses(owner.parse()?, None)),
             (Some(owner), Some("responses"), Some(node)) => Ok(Self::Responses(owner.parse()?, Some(node.parse()?))),
             (Some(owner), Some("status"), None) => Ok(Self::Status(owner.parse()?)),
-            _ => Err(fail("is none of OWNER/requests, OWNER/responses[/NODE], OWNER/status, upstream/NAME")),
+            _ => Err(fail(
+                "is none of OWNER/requests, OWNER/responses[/NODE], OWNER/status, upstream/NAME",
+            )),
         }
     }
 }

@@ -40,7 +40,9 @@ impl Serialize for CertificateRef {
 impl<'de> Deserialize<'de> for CertificateRef {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| serde::de::Error::custom("a certificate id is 64 hexadecimal digits"))
+        text.parse()
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("a certificate id is 64 hexadecimal digits"))
     }
 }
 
@@ -186,10 +188,20 @@ impl Registry {
             .collect();
         let mut by_root = HashMap::new();
         for kind in content.kinds.values() {
-            by_root.insert((kind.namespace.clone(), kind.response.clone()), (kind.name.clone(), Direction::Response));
-            by_root.insert((kind.namespace.clone(), kind.request.clone()), (kind.name.clone(), Direction::Request));
+            by_root.insert(
+                (kind.namespace.clone(), kind.response.clone()),
+                (kind.name.clone(), Direction::Response),
+            );
+            by_root.insert(
+                (kind.namespace.clone(), kind.request.clone()),
+                (kind.name.clone(), Direction::Request),
+            );
         }
-        Self { content, by_certificate, by_root }
+        Self {
+            content,
+            by_certificate,
+            by_root,
+        }
     }
 
     /// Everything in it.
@@ -220,17 +232,24 @@ impl Registry {
 
     /// Whether a party may do something with a kind.
     pub fn allows(&self, party: &Party, kind: &KindName, may: May) -> bool {
-        self.content.grants.iter().any(|g| &g.party == party && &g.kind == kind && g.may.contains(&may))
+        self.content
+            .grants
+            .iter()
+            .any(|g| &g.party == party && &g.kind == kind && g.may.contains(&may))
     }
 
     /// The payload paths that routes of a kind ask about; a door evaluates them and hands the values over in
     /// [`RoutingFacts`](crate::command::RoutingFacts).
     pub fn payload_paths(&self, kind: &KindName) -> impl Iterator<Item = &str> {
         let kind = kind.clone();
-        self.content.routes.iter().filter(move |r| r.kind == kind).filter_map(|r| match &r.when {
-            Some(Condition::Payload { path, .. }) => Some(path.as_str()),
-            _ => None,
-        })
+        self.content
+            .routes
+            .iter()
+            .filter(move |r| r.kind == kind)
+            .filter_map(|r| match &r.when {
+                Some(Condition::Payload { path, .. }) => Some(path.as_str()),
+                _ => None,
+            })
     }
 
     /// Upstreams that grants or routes name.

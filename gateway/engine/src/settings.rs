@@ -1,0 +1,82 @@
+//! What can be set (DESIGN §6, §9), with the defaults of the design.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::names::Mnemonic;
+
+/// Settings of the engine. [`Settings::new`] gives the defaults; every field may be changed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything is kept; must exist.
+    pub data_dir: PathBuf,
+    /// The gateway's own mnemonic: the author of notices.
+    pub node: Mnemonic,
+    /// `smev3.redelivery`: how long a receiver may keep a message before it is handed out again.
+    pub redelivery: SignedDuration,
+    /// `smev3.stale_after`: how old a MessageID may be.
+    pub stale_after: SignedDuration,
+    /// `smev3.future_skew`: how far in the future a MessageID may be.
+    pub future_skew: SignedDuration,
+    /// `smev3.message_ttl`: time to live of a message without EOL.
+    pub message_ttl: SignedDuration,
+    /// How long a token stays usable after the final answer, and an upstream's identifier known after our Ack.
+    pub grace: SignedDuration,
+    /// How long an exchange waits for an answer at all.
+    pub exchange_ttl: SignedDuration,
+    /// `limits.queue_messages`: messages per participant queue, and per sender towards each upstream.
+    pub queue_messages: u64,
+    /// `limits.queue_bytes`: octets per participant queue, and per sender towards each upstream.
+    pub queue_bytes: u64,
+    /// `limits.disk_reserve`: below this many free octets nothing new is accepted.
+    pub disk_reserve: u64,
+    /// `retention.bodies`: how long bodies are kept after completion.
+    pub retention_bodies: SignedDuration,
+    /// A closed spool segment is copied forward when less than this percentage of it is needed.
+    pub copy_forward_below_percent: u8,
+    /// Octets that sled may cache (a hint to it).
+    pub index_cache_bytes: u64,
+    /// At start, an index that is larger on disk than this and than eight times its rows is written anew.
+    pub index_compact_above: u64,
+    /// How often a signed checkpoint is written while there are new records.
+    pub checkpoint_every: SignedDuration,
+    /// Records after which a snapshot is made.
+    pub snapshot_every: u64,
+    /// How often expired leases, times to live and purges are looked for (real time).
+    pub tick: Duration,
+    /// Commands that may wait for the writer; further callers wait in line.
+    pub waiting_commands: usize,
+    /// Sizes of journal and spool segments.
+    pub store: journal::Options,
+}
+
+impl Settings {
+    /// The defaults of DESIGN §6 and §9.
+    pub fn new(data_dir: PathBuf, node: Mnemonic) -> Self {
+        const DAY: SignedDuration = SignedDuration::from_hours(24);
+        Self {
+            data_dir,
+            node,
+            redelivery: SignedDuration::from_mins(15),
+            stale_after: DAY * 2,
+            future_skew: SignedDuration::from_mins(15),
+            message_ttl: DAY * 30,
+            grace: DAY * 30,
+            exchange_ttl: DAY * 365,
+            queue_messages: 100_000,
+            queue_bytes: 10_000_000_000,
+            disk_reserve: 1_000_000_000,
+            retention_bodies: DAY * 30,
+            copy_forward_below_percent: 25,
+            index_cache_bytes: 64 << 20,
+            index_compact_above: 256 << 20,
+            checkpoint_every: SignedDuration::from_mins(10),
+            snapshot_every: 1_000_000,
+            tick: Duration::from_secs(1),
+            waiting_commands: 1024,
+            store: journal::Options::default(),
+        }
+    }
+}
