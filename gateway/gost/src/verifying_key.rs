@@ -5,7 +5,6 @@ use crate::public_key::PublicKey;
 use crate::signature::SignatureError;
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A public key with the multiples that make verification fast: 8 KB for 256 bits, 64 KB for 512.
@@ -56,7 +55,7 @@ impl fmt::Debug for VerifyingKey {
 /// stranger sends should be verified with [`PublicKey::verify`], which leaves no trace here.
 #[derive(Debug)]
 pub struct VerifyingKeys {
-    capacity: NonZeroUsize,
+    capacity: usize,
     entries: Mutex<Entries>,
 }
 
@@ -74,9 +73,9 @@ struct Entry {
 }
 
 impl VerifyingKeys {
-    /// An empty cache for at most `capacity` keys.
+    /// An empty cache for at most `capacity` keys; it holds one even if that is zero.
     #[must_use]
-    pub fn new(capacity: NonZeroUsize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
             entries: Mutex::default(),
@@ -91,7 +90,7 @@ impl VerifyingKeys {
             return found;
         }
         let prepared = Arc::new(key.prepare());
-        self.locked().keep(prepared, self.capacity.get())
+        self.locked().keep(prepared, self.capacity)
     }
 
     /// How many keys it holds.
