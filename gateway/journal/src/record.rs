@@ -1,9 +1,23 @@
-//! Records.
-use jiff::Timestamp;
-use serde_json::value::RawValue;
+//! A record is one line of JSON with a fixed form, so that its octets, and with them its digest, have one spelling:
+//! `{"seq":7,"at":"2026-05-04T03:02:01Z","prev":"<64 hex digits>","event":{…}}`.
+//!
+//! `prev` is the Streebog-256 of the record before, without its line feed: a chain in which nothing can be altered,
+//! removed or reordered without all that follows changing too.
 
-/// A Streebog-256 digest.
+use std::io::Write as _;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use streebog::{Digest as _, Streebog256};
+
+/// A Streebog-256 digest (GOST R 34.11-2012), in the order of octets in which it is usually printed.
 pub type Digest = [u8; 32];
+
+const SEQ: &[u8] = b"{\"seq\":";
+const AT: &[u8] = b",\"at\":\"";
+const PREV: &[u8] = b"\",\"prev\":\"";
+const EVENT: &[u8] = b"\",\"event\":";
 
 /// One record of the journal.
 #[derive(Debug, Clone)]
@@ -12,7 +26,7 @@ pub struct Record {
     pub seq: u64,
     /// When the event happened, as the writer was told.
     pub at: Timestamp,
-    /// Streebog-256 of the octets of the record before.
+    /// Streebog-256 of the octets of the record before; zeros in the first record.
     pub prev: Digest,
     /// The event, as it was given.
     pub event: Box<RawValue>,
@@ -26,9 +40,162 @@ impl Record {
         &self.line
     }
 
-    /// Streebog-256 of the octets.
+    /// Streebog-256 of the octets, computed at each call.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        unimplemented!()
+        digest(&self.line)
+    }
+
+    /// Reads a record from its line; says what is wrong with it otherwise.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, &'static str> {
+        let parts = Line::parse(line).ok_or("the line does not have the form of a record")?;
+        let event = std::str::from_utf8(parts.event).map_err(|_| "the event is not UTF-8")?;
+        let event: &RawValue = serde_json::from_str(event).map_err(|_| "the event is not JSON")?;
+        Ok(Self {
+            seq: parts.seq,
+            at: parts.time()?,
+            prev: parts.prev,
+            event: event.to_owned(),
+            line: line.into(),
+        })
+    }
+}
+
+/// Streebog-256 of a record's octets.
+pub(crate) fn digest(line: &[u8]) -> Digest {
+    Streebog256::digest(line).into()
+}
+
+/// The parts of a record's line, found without parsing the event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) seq: u64,
+    at: &'a [u8],
+    pub(crate) prev: Digest,
+    event: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
+        let rest = line.strip_prefix(SEQ)?;
+        let digits = rest.iter().position(|octet| !octet.is_ascii_digit())?;
+        let (seq, rest) = rest.split_at(digits);
+        if seq.first() == Some(&b'0') && seq.len() > 1 {
+            return None;
+        }
+        let rest = rest.strip_prefix(AT)?;
+        let (at, rest) = rest.split_at(memchr::memchr(b'"', rest)?);
+        let (prev, rest) = rest.strip_prefix(PREV)?.split_at_checked(64)?;
+        if prev.iter().any(u8::is_ascii_uppercase) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(prev, &mut bytes).ok()?;
+        let event = rest.strip_prefix(EVENT)?.strip_suffix(b"}")?;
+        Some(Self {
+            seq: std::str::from_utf8(seq).ok()?.parse().ok()?,
+            at,
+            prev: bytes,
+            event,
+        })
+    }
+
+    pub(crate) fn time(&self) -> Result<Timestamp, &'static str> {
+        std::str::from_utf8(self.at)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or("the time is not an RFC 3339 time stamp")
+    }
+}
+
+/// Adds a record and its line feed to the buffer and returns its digest; after an error the buffer is as before.
+pub(crate) fn write<E: Serialize + ?Sized>(
+    buffer: &mut Vec<u8>,
+    seq: u64,
+    at: Timestamp,
+    prev: &Digest,
+    event: &E,
+) -> Result<Digest, String> {
+    let start = buffer.len();
+    buffer.extend_from_slice(SEQ);
+    let written = write!(buffer, "{seq}")
+        .and_then(|()| buffer.write_all(AT))
+        .and_then(|()| write!(buffer, "{at}"))
+        .map_err(|error| error.to_string());
+    buffer.extend_from_slice(PREV);
+    let digits = buffer.len();
+    buffer.resize(digits + 64, 0);
+    let written =
+        written.and_then(|()| hex::encode_to_slice(prev, &mut buffer[digits..]).map_err(|error| error.to_string()));
+    buffer.extend_from_slice(EVENT);
+    let body = buffer.len();
+    let written = written
+        .and_then(|()| serde_json::to_writer(&mut *buffer, event).map_err(|error| error.to_string()))
+        .and_then(|()| match memchr::memchr(b'\n', &buffer[body..]) {
+            Some(_) => Err("it spreads over several lines".to_owned()),
+            None => Ok(()),
+        });
+    if let Err(error) = written {
+        buffer.truncate(start);
+        return Err(error);
+    }
+    buffer.push(b'}');
+    let digest = digest(&buffer[start..]);
+    buffer.push(b'\n');
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_record_reads_back() {
+        let mut buffer = Vec::new();
+        let at: Timestamp = "2026-05-04T03:02:01.25Z".parse().unwrap();
+        let made = write(
+            &mut buffer,
+            7,
+            at,
+            &[0xAB; 32],
+            &serde_json::json!({"kind": "accepted"}),
+        )
+        .unwrap();
+        let line = buffer.strip_suffix(b"\n").unwrap();
+        let record = Record::parse(line).unwrap();
+        assert_eq!((record.seq, record.at, record.prev), (7, at, [0xAB; 32]));
+        assert_eq!(record.event.get(), r#"{"kind":"accepted"}"#);
+        assert_eq!(record.digest(), made);
+        assert_eq!(record.octets(), line);
+    }
+
+    #[test]
+    fn an_event_of_several_lines_is_refused_and_leaves_no_trace() {
+        let mut buffer = b"before".to_vec();
+        let event = RawValue::from_string("{\n}".to_owned()).unwrap();
+        let error = write(&mut buffer, 1, Timestamp::UNIX_EPOCH, &[0; 32], &event).unwrap_err();
+        assert!(error.contains("lines"), "{error}");
+        assert_eq!(buffer, b"before");
+    }
+
+    #[test]
+    fn other_spellings_of_a_record_are_refused() {
+        let prev = "0".repeat(64);
+        let good = format!(r#"{{"seq":7,"at":"2026-05-04T03:02:01Z","prev":"{prev}","event":{{}}}}"#);
+        assert!(Record::parse(good.as_bytes()).is_ok());
+        for (from, to) in [
+            ("\"seq\":7", "\"seq\":07"),
+            ("\"seq\":7", "\"seq\": 7"),
+            ("\"seq\":7", "\"seq\":99999999999999999999"),
+            ("2026-", "yesterday-"),
+            ("\"prev\":\"0", "\"prev\":\"A"),
+            ("\"prev\":\"0", "\"prev\":\"x"),
+            ("\"event\":{}", "\"event\":{"),
+            ("\"event\":{}", "\"event\":{},"),
+        ] {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good);
+            assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

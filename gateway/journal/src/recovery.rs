@@ -1,5 +1,28 @@
-//! Recovery.
+//! What a start makes of the files that the last session left.
+//!
+//! A batch is written only when everything before it is durable, relaxed batches excepted. So a crash can leave only the
+//! very end in a state that was never promised to anybody: that is cut off, and reported. Anything else that is not as
+//! it was written is damage, and for a person to look at.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use jiff::Timestamp;
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{CommitError, Damage, OpenError};
+use crate::frame::{self, Found, FrameHeader, Rest, SegmentHeader};
+use crate::health::Health;
+use crate::layout::{Form, Layout, MAX_SEGMENT, SegmentName, journal_segments, spool_path, spool_segments};
+use crate::live::LiveFile;
+use crate::octets::is_zero_from;
+use crate::record::{Digest, Line, digest};
+use crate::sealed::{Closed, Summary};
+use crate::setup::io_error;
+use crate::spool::{self, SpoolEnd};
+use crate::store::Options;
 
 /// What opening the store found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,23 +31,495 @@ pub struct Recovery {
     pub created: bool,
     /// Sequence number of the last record; 0 if there is none.
     pub last_seq: u64,
-    /// Time of the last record.
+    /// Time of the last record; if nothing was written since the last segment was sealed, the latest time in that one.
     pub last_at: Option<Timestamp>,
     /// What was cut off the end, if anything.
     pub cut: Option<CutTail>,
     /// Whether the last user closed the store in order.
     pub clean_close: bool,
-    /// Whether the machine has not been started anew since then.
+    /// Whether the machine has not been started anew since the store was last opened.
     pub same_boot: bool,
 }
 
-/// A torn end that was cut.
+/// A torn end that was cut: batches that were being written when the last session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutTail {
     /// The first sequence number that was cut.
     pub first_seq: u64,
-    /// How many records were cut, as far as their number can still be read.
+    /// How many records were cut, where their number can still be read.
     pub records: Option<u32>,
     /// Why.
     pub why: String,
+}
+
+/// The files as the writer goes on with them.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) journal: LiveFile,
+    pub(crate) journal_first: u64,
+    pub(crate) spool: LiveFile,
+    pub(crate) spool_segment: u64,
+    pub(crate) last_seq: u64,
+    pub(crate) last_digest: Digest,
+    pub(crate) last_at: Option<Timestamp>,
+    pub(crate) cut: Option<CutTail>,
+    /// Segments that were complete but not yet sealed.
+    pub(crate) closed: Vec<Closed>,
+    /// Lengths of the journal segments but the live one.
+    pub(crate) journal_sizes: BTreeMap<u64, u64>,
+    /// Lengths of the spool segments but the live one.
+    pub(crate) spool_sizes: BTreeMap<u64, u64>,
+}
+
+/// Reads what is there and makes it ready for the writer. `closed_at` is the last record of a session that ended in
+/// order; nothing can be torn then.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    layout: &Layout,
+    options: &Options,
+    health: &Health,
+    closed_at: Option<u64>,
+) -> Result<Recovered, OpenError> {
+    let dir = &layout.journal;
+    let mut segments = journal_segments(&**disk, dir).map_err(|error| io_error(dir, error))?;
+    let live = match segments.pop() {
+        Some(last) if last.form == Form::Raw => last,
+        other => {
+            let seq = other.map_or(1, |last| last.first_seq);
+            let what = "the live journal segment is missing".to_owned();
+            return Err(Damage {
+                file: dir.clone(),
+                offset: 0,
+                seq,
+                what,
+            }
+            .into());
+        }
+    };
+
+    let mut history = History::default();
+    for segment in &segments {
+        history.add(&**disk, dir, segment)?;
+    }
+    let mut end = Replay::open(&**disk, dir, &live, history.last.as_ref(), Access::Write)?;
+    let broken = end.run()?;
+    let torn = end.classify(broken)?;
+    let lost = end.first_without_body(&**disk, &layout.spool)?;
+    let cut = match (lost, torn) {
+        (Some((index, why)), _) => Some(end.cut_from(index, why)),
+        (None, torn) => torn,
+    };
+    if let Some(closed_at) = closed_at {
+        end.check_orderly_end(closed_at, cut.as_ref())?;
+    }
+
+    let journal = adopt(
+        end.file.clone(),
+        end.path.clone(),
+        end.offset,
+        options.journal_segment_bytes,
+        health,
+    )?;
+    let (spool, spool_sizes) = recover_spool(&**disk, layout, options, health, &end.state)?;
+    Ok(Recovered {
+        journal,
+        journal_first: live.first_seq,
+        spool,
+        spool_segment: end.state.spool.segment,
+        last_seq: end.state.next_seq - 1,
+        last_digest: end.state.digest,
+        last_at: end.state.last_at,
+        cut,
+        closed: history.closed,
+        journal_sizes: history.sizes,
+        spool_sizes,
+    })
+}
+
+/// What is known after a record.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    next_seq: u64,
+    digest: Digest,
+    spool: SpoolEnd,
+    last_at: Option<Timestamp>,
+}
+
+/// The segments before the live one: that each goes on from the one before it.
+#[derive(Debug, Default)]
+struct History {
+    /// Next sequence number, digest and time after the last segment.
+    last: Option<(u64, Digest, Option<Timestamp>)>,
+    closed: Vec<Closed>,
+    sizes: BTreeMap<u64, u64>,
+}
+
+impl History {
+    fn add(&mut self, disk: &dyn Disk, dir: &Path, segment: &SegmentName) -> Result<(), OpenError> {
+        let path = segment.path(dir);
+        let len;
+        match segment.form {
+            Form::Sealed => {
+                let io = |error| io_error(&path, error);
+                let file = disk.open(&path, Access::Read).map_err(io)?;
+                len = file.len().map_err(io)?;
+                let summary = Summary::read(&*file)
+                    .map_err(io)?
+                    .map_err(|what| damage(&path, segment, what))?;
+                check_link(&path, segment, summary.first_seq, &summary.prev, self.last.as_ref())?;
+                let latest = Timestamp::from_nanosecond(summary.latest.into()).ok();
+                self.last = Some((summary.last_seq.saturating_add(1), summary.last_digest, latest));
+            }
+            Form::Raw => {
+                let mut replay = Replay::open(disk, dir, segment, self.last.as_ref(), Access::Read)?;
+                let broken = replay.run()?;
+                if replay.classify(broken)?.is_some() {
+                    let what = "a batch of a closed segment is not whole".to_owned();
+                    let seq = replay.state.next_seq;
+                    return Err(Damage {
+                        file: path,
+                        offset: replay.offset,
+                        seq,
+                        what,
+                    }
+                    .into());
+                }
+                len = replay.len;
+                let State {
+                    next_seq,
+                    digest,
+                    last_at,
+                    ..
+                } = replay.state;
+                self.closed.push(Closed {
+                    first_seq: segment.first_seq,
+                    last_seq: next_seq - 1,
+                    last_digest: digest,
+                });
+                self.last = Some((next_seq, digest, last_at));
+            }
+        }
+        self.sizes.insert(segment.first_seq, len);
+        Ok(())
+    }
+}
+
+fn damage(path: &Path, segment: &SegmentName, what: impl Into<String>) -> OpenError {
+    Damage {
+        file: path.to_owned(),
+        offset: 0,
+        seq: segment.first_seq,
+        what: what.into(),
+    }
+    .into()
+}
+
+fn check_link(
+    path: &Path,
+    segment: &SegmentName,
+    first_seq: u64,
+    prev: &Digest,
+    last: Option<&(u64, Digest, Option<Timestamp>)>,
+) -> Result<(), OpenError> {
+    if first_seq != segment.first_seq || first_seq == 0 {
+        let what = format!(
+            "the file is named after record {} but begins with {first_seq}",
+            segment.first_seq
+        );
+        return Err(damage(path, segment, what));
+    }
+    let Some((next, digest, _)) = last else { return Ok(()) };
+    if *next != first_seq {
+        let what = format!("records {next} to {} are missing before this segment", first_seq - 1);
+        return Err(Damage {
+            file: path.to_owned(),
+            offset: 0,
+            seq: *next,
+            what,
+        }
+        .into());
+    }
+    if digest != prev {
+        return Err(damage(
+            path,
+            segment,
+            "the segment does not go on from the record before it",
+        ));
+    }
+    Ok(())
+}
+
+/// Reads a raw segment frame by frame.
+struct Replay {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    /// Where the next frame would begin.
+    offset: u64,
+    state: State,
+    /// Frames that may never have been synced, each with what was known before it.
+    tail: VecDeque<(u64, State, FrameHeader)>,
+}
+
+impl Replay {
+    fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        segment: &SegmentName,
+        last: Option<&(u64, Digest, Option<Timestamp>)>,
+        access: Access,
+    ) -> Result<Self, OpenError> {
+        let path = segment.path(dir);
+        let io = |error| io_error(&path, error);
+        let file = disk.open(&path, access).map_err(io)?;
+        let len = file.len().map_err(io)?;
+        if len > MAX_SEGMENT {
+            return Err(damage(&path, segment, "the file is longer than any segment"));
+        }
+        let header = SegmentHeader::read(&*file)
+            .map_err(io)?
+            .map_err(|what| damage(&path, segment, what))?;
+        check_link(&path, segment, header.first_seq, &header.prev, last)?;
+        let state = State {
+            next_seq: header.first_seq,
+            digest: header.prev,
+            spool: header.spool,
+            last_at: last.and_then(|(_, _, at)| *at),
+        };
+        Ok(Self {
+            path,
+            file,
+            len,
+            offset: frame::HEADER,
+            state,
+            tail: VecDeque::new(),
+        })
+    }
+
+    /// Goes to the first place where no whole frame is.
+    fn run(&mut self) -> Result<Found, OpenError> {
+        let mut payload = Vec::new();
+        loop {
+            let found = frame::read(&*self.file, self.offset, self.len, &mut payload)
+                .map_err(|error| io_error(&self.path, error))?;
+            let Found::Frame(header) = found else { return Ok(found) };
+            let before = self.state;
+            self.read_frame(&header, &payload)?;
+            while self.tail.front().is_some_and(|(offset, _, _)| *offset < header.durable) {
+                self.tail.pop_front();
+            }
+            self.tail.push_back((self.offset, before, header));
+            self.offset += header.span();
+        }
+    }
+
+    fn read_frame(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), OpenError> {
+        let mut at = self.offset + frame::FRAME as u64;
+        let mut records = 0;
+        let mut time = None;
+        for octets in payload.split_inclusive(|octet| *octet == b'\n') {
+            let damage = |seq, what: &str| Damage {
+                file: self.path.clone(),
+                offset: at,
+                seq,
+                what: what.to_owned(),
+            };
+            let seq = self.state.next_seq;
+            let octets = octets
+                .strip_suffix(b"\n")
+                .ok_or_else(|| damage(seq, "the last line is not complete"))?;
+            let line = Line::parse(octets).ok_or_else(|| damage(seq, "the line does not have the form of a record"))?;
+            if line.seq != seq {
+                return Err(damage(seq, "another record stands here").into());
+            }
+            if line.prev != self.state.digest {
+                let what = "the chain is broken: prev is not the digest of the record before";
+                return Err(damage(seq, what).into());
+            }
+            time = Some(line.time().map_err(|what| damage(seq, what))?);
+            self.state.digest = digest(octets);
+            self.state.next_seq += 1;
+            at += octets.len() as u64 + 1;
+            records += 1;
+        }
+        let first_seq = self.state.next_seq - u64::from(records);
+        if header.records != records || header.first_seq != first_seq {
+            let what = "the batch does not hold the records that its header says".to_owned();
+            return Err(Damage {
+                file: self.path.clone(),
+                offset: self.offset,
+                seq: first_seq,
+                what,
+            }
+            .into());
+        }
+        self.state.spool = header.spool;
+        self.state.last_at = time.or(self.state.last_at);
+        Ok(())
+    }
+
+    /// Tells a clean end from a torn one, and both from damage.
+    fn classify(&self, found: Found) -> Result<Option<CutTail>, OpenError> {
+        let (what, records) = match found {
+            Found::Broken(what, records) => (what, records),
+            Found::Nothing | Found::Frame(_) => ("no batch begins here", None),
+        };
+        let rest = frame::rest(&*self.file, self.offset, self.len).map_err(|error| io_error(&self.path, error))?;
+        let seq = self.state.next_seq;
+        match rest {
+            Rest::Zeros => Ok(None),
+            Rest::Torn => Ok(Some(CutTail {
+                first_seq: seq,
+                records,
+                why: what.to_owned(),
+            })),
+            Rest::Later(offset) => {
+                let what = format!("{what}, but a later batch is whole at offset {offset}");
+                Err(Damage {
+                    file: self.path.clone(),
+                    offset: self.offset,
+                    seq,
+                    what,
+                }
+                .into())
+            }
+        }
+    }
+
+    /// The first frame of the tail whose bodies did not all reach the spool, and why.
+    fn first_without_body(&self, disk: &dyn Disk, spool: &Path) -> Result<Option<(usize, String)>, OpenError> {
+        for (index, (_, before, header)) in self.tail.iter().enumerate() {
+            let checked = spool::check(disk, spool, before.spool, header.spool);
+            if let Err(what) = checked.map_err(|error| io_error(spool, error))? {
+                return Ok(Some((index, what)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_orderly_end(&self, closed_at: u64, cut: Option<&CutTail>) -> Result<(), OpenError> {
+        let last = self.state.next_seq - 1;
+        let what = match cut {
+            Some(cut) => format!("the store was closed in order, and yet {}", cut.why),
+            None if last != closed_at => {
+                format!("the store was closed in order at record {closed_at}, it ends at {last}")
+            }
+            None => return Ok(()),
+        };
+        Err(Damage {
+            file: self.path.clone(),
+            offset: self.offset,
+            seq: self.state.next_seq,
+            what,
+        }
+        .into())
+    }
+
+    fn cut_from(&mut self, index: usize, why: String) -> CutTail {
+        let (offset, before, _) = self.tail[index];
+        let records = self.tail.range(index..).map(|(_, _, header)| header.records).sum();
+        self.offset = offset;
+        self.state = before;
+        CutTail {
+            first_seq: before.next_seq,
+            records: Some(records),
+            why,
+        }
+    }
+}
+
+/// Makes an existing file the one to write to: nothing but zeros after its end, and all before it durable, for what is
+/// read here may be known to the page cache alone.
+fn adopt(
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    end: u64,
+    segment_bytes: u64,
+    health: &Health,
+) -> Result<LiveFile, OpenError> {
+    let io = |error| io_error(&path, error);
+    let len = file.len().map_err(io)?;
+    let clean = is_zero_from(&*file, end).map_err(io)?;
+    let capacity = len.max(segment_bytes);
+    let mut live = LiveFile {
+        file,
+        path: path.clone(),
+        end,
+        capacity,
+        short: len < capacity,
+        dirty: true,
+    };
+    let result = if clean {
+        live.sync(health)
+    } else {
+        live.cut_back(end, health)
+    };
+    match result {
+        Ok(()) => Ok(live),
+        Err(CommitError::NoSpace { path, error }) => Err(OpenError::Io { path, error }),
+        Err(other) => Err(OpenError::Io {
+            path,
+            error: io::Error::other(other),
+        }),
+    }
+}
+
+fn recover_spool(
+    disk: &dyn Disk,
+    layout: &Layout,
+    options: &Options,
+    health: &Health,
+    state: &State,
+) -> Result<(LiveFile, BTreeMap<u64, u64>), OpenError> {
+    let dir = &layout.spool;
+    let io = |error| io_error(dir, error);
+    let SpoolEnd { segment, offset } = state.spool;
+    let mut sizes = BTreeMap::new();
+    let mut removed = false;
+    for number in spool_segments(disk, dir).map_err(io)? {
+        let path = spool_path(dir, number);
+        if number > segment {
+            // Begun by a batch that did not come to be.
+            disk.remove(&path).map_err(|error| io_error(&path, error))?;
+            removed = true;
+        } else if number < segment {
+            let file = disk.open(&path, Access::Read).map_err(|error| io_error(&path, error))?;
+            sizes.insert(number, file.len().map_err(|error| io_error(&path, error))?);
+        }
+    }
+    if removed {
+        disk.sync_dir(dir).map_err(io)?;
+    }
+
+    let path = spool_path(dir, segment);
+    let damage = |offset, what: &str| {
+        let seq = state.next_seq - 1;
+        OpenError::from(Damage {
+            file: path.clone(),
+            offset,
+            seq,
+            what: what.to_owned(),
+        })
+    };
+    let file = match disk.open(&path, Access::Write) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damage(0, "the live spool segment is missing"));
+        }
+        Err(error) => return Err(io_error(&path, error)),
+    };
+    let len = file.len().map_err(|error| io_error(&path, error))?;
+    spool::check_header(&*file, segment)
+        .map_err(|error| io_error(&path, error))?
+        .map_err(|what| damage(0, what))?;
+    if offset > len || len > MAX_SEGMENT {
+        return Err(damage(
+            offset,
+            "the live spool segment does not have the length that the journal says",
+        ));
+    }
+    Ok((
+        adopt(file, path.clone(), offset, options.spool_segment_bytes, health)?,
+        sizes,
+    ))
 }

@@ -1,26 +1,31 @@
-//! The store.
+//! The store: opening a data directory, and everything that its one writer can do with it.
+
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::Serialize;
-
-use crate::bodies::{Bodies, Location};
-use crate::disk::Disk;
+use crate::background::lock;
+use crate::batch::{Batch, Pending};
+use crate::bodies::Bodies;
+use crate::disk::{Access, Disk, DiskLock};
 use crate::error::{CommitError, OpenError, RemoveError};
+use crate::health::Health;
+use crate::layout::{Layout, MAX_SEGMENT, MIN_SEGMENT, snapshot_path, snapshots, spool_path};
 use crate::read::Records;
 use crate::record::Digest;
-use crate::recovery::Recovery;
+use crate::recovery::{Recovery, recover};
+use crate::setup::{Session, check_or_create, io_error, sweep};
 use crate::snapshot::{Position, Snapshots};
+use crate::writer::Writer;
 
-/// Sizes and limits of a store.
+/// Sizes and limits of a store. They may differ from one start to the next.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Size of a live journal segment in octets.
+    /// Size of a live journal segment in octets, 4 KiB to 1 GiB; also bounds the records of a batch.
     pub journal_segment_bytes: u64,
-    /// Size of a spool segment in octets; also bounds a body.
+    /// Size of a spool segment in octets, 4 KiB to 1 GiB; also bounds a body.
     pub spool_segment_bytes: u64,
-    /// [`Store::checkpoint_due`] says so when less than this is free in the live journal segment.
+    /// [`Store::checkpoint_due`] says so when less than this is free in the live journal segment, in octets; a quarter of
+    /// the segment if that is less.
     pub checkpoint_reserve: u64,
     /// Compression level of sealed segments and snapshots.
     pub zstd_level: i32,
@@ -51,102 +56,254 @@ pub struct Opened {
     pub recovery: Recovery,
 }
 
-/// Opens a data directory, setting it up if it is empty, under an exclusive lock.
-pub fn open(_dir: &Path, _options: Options, _disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
-    unimplemented!()
+/// Opens a data directory under an exclusive lock, recovering what the last session left. An empty or missing
+/// directory is set up; its parent must exist.
+///
+/// # Errors
+/// See [`OpenError`]: in use, written by a newer program, damaged, or refused by the system.
+pub fn open(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
+    for bytes in [options.journal_segment_bytes, options.spool_segment_bytes] {
+        if !(MIN_SEGMENT..=MAX_SEGMENT).contains(&bytes) {
+            return Err(OpenError::Options(bytes));
+        }
+    }
+    let layout = Layout::new(dir);
+    let io = |error| io_error(dir, error);
+    disk.create_dir(dir).map_err(io)?;
+    let held = disk.lock(&layout.lock()).map_err(|error| OpenError::lock(dir, error))?;
+
+    let health = Arc::new(Health::default());
+    let created = check_or_create(&*disk, &layout, &options, &health)?;
+    sweep(&*disk, &layout).map_err(io)?;
+    let last = Session::load(&*disk, &layout).map_err(io)?;
+    let clean_close = last.as_ref().is_some_and(|session| session.clean);
+    let closed_at = last
+        .as_ref()
+        .filter(|session| session.clean)
+        .map(|session| session.last_seq);
+    let found = recover(&disk, &layout, &options, &health, closed_at)?;
+
+    let boot = disk.boot_id().map_err(io)?;
+    let recovery = Recovery {
+        created,
+        last_seq: found.last_seq,
+        last_at: found.last_at,
+        cut: found.cut.clone(),
+        clean_close,
+        same_boot: last.is_some_and(|session| session.boot == boot),
+    };
+    let session = Session {
+        boot,
+        clean: false,
+        last_seq: found.last_seq,
+    };
+    session
+        .store(&*disk, &layout)
+        .map_err(|error| io_error(&layout.session(), error))?;
+
+    let bodies = Bodies::new(Arc::clone(&disk), layout.spool.clone(), options.open_segments);
+    let writer = Writer::new(disk, layout, options, health, found).map_err(io)?;
+    let snapshots = Snapshots::new(
+        Arc::clone(&writer.disk),
+        writer.layout.snapshot.clone(),
+        writer.options.zstd_level,
+        Arc::clone(&writer.health),
+    );
+    let store = Store {
+        writer,
+        pending: Pending::new(),
+        bodies: bodies.clone(),
+        snapshots,
+        session,
+        _held: held,
+    };
+    Ok(Opened {
+        store,
+        bodies,
+        recovery,
+    })
 }
 
 /// The writer of journal and spool.
+///
+/// Dropping it without [`close`](Self::close) is like a crash of the process: nothing committed is lost.
 #[derive(Debug)]
-pub struct Store;
+pub struct Store {
+    pub(crate) writer: Writer,
+    pub(crate) pending: Pending,
+    bodies: Bodies,
+    snapshots: Snapshots,
+    session: Session,
+    // Given back last of all, when no thread of the writer is left.
+    _held: Box<dyn DiskLock>,
+}
 
 impl Store {
-    /// Begins a batch; dropping it without a commit leaves no trace.
+    /// Begins a batch. The buffers of the last one are used again.
     pub fn begin(&mut self) -> Batch<'_> {
-        unimplemented!()
+        Batch::new(self)
     }
 
-    /// Sequence number of the last record; 0 if there is none.
+    /// Sequence number of the last record written; 0 if there is none.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
-        unimplemented!()
+        self.writer.last_seq
     }
 
-    /// Digest of the last record; zeros if there is none.
+    /// Digest of the last record written; zeros if there is none.
     #[must_use]
     pub fn last_digest(&self) -> Digest {
-        unimplemented!()
+        self.writer.last_digest
     }
 
-    /// Both of them.
+    /// The place right after the last record written.
     #[must_use]
     pub fn position(&self) -> Position {
-        unimplemented!()
+        self.writer.position()
     }
 
-    /// Records from `from_seq` on, sealed and live, the chain checked.
-    pub fn events(&self, _from_seq: u64) -> Records {
-        unimplemented!()
+    /// Every record from `from_seq` on, sealed and live, the chain checked. What is appended later is not seen.
+    ///
+    /// A record that is not here any more is the first item, as [`ReadError::Archived`](crate::ReadError::Archived).
+    pub fn events(&self, from_seq: u64) -> Records {
+        Records::chained(Arc::clone(&self.writer.disk), &self.writer.layout.journal, from_seq)
     }
 
-    /// Whether the live journal segment is nearly full: append a checkpoint, commit, then [`seal`](Self::seal).
+    /// Whether the live journal segment is nearly full, so that it is time to append a checkpoint, commit, and
+    /// [`seal`](Self::seal). A segment that is full before that is closed without one.
     #[must_use]
     pub fn checkpoint_due(&self) -> bool {
-        unimplemented!()
+        let reserve = self
+            .writer
+            .options
+            .checkpoint_reserve
+            .min(self.writer.journal.capacity / 4);
+        self.writer.journal_room() < reserve
     }
 
-    /// Closes the live journal segment, begins the next, and has the closed one compressed in the background.
+    /// Closes the live journal segment and begins the next one; the closed one is compressed in the background.
+    /// Without a record in the live segment nothing happens.
+    ///
+    /// # Errors
+    /// As [`Batch::commit`]; after [`CommitError::NoSpace`] the live segment stays the live one.
     pub fn seal(&mut self) -> Result<(), CommitError> {
-        unimplemented!()
+        self.writer.roll()
     }
 
-    /// Syncs relaxed batches.
+    /// Makes relaxed batches durable.
+    ///
+    /// # Errors
+    /// [`CommitError::Fatal`].
     pub fn sync(&mut self) -> Result<(), CommitError> {
-        unimplemented!()
+        self.writer.sync()
     }
 
-    /// Octets in use and free.
+    /// What the store occupies and what is free.
+    #[must_use]
     pub fn sizes(&self) -> Sizes {
-        unimplemented!()
+        let Writer { disk, layout, .. } = &self.writer;
+        let snapshot_bytes = snapshots(&**disk, &layout.snapshot).map_or(0, |positions| {
+            let len = |seq| disk.open(&snapshot_path(&layout.snapshot, seq), Access::Read)?.len();
+            positions.into_iter().filter_map(|seq| len(seq).ok()).sum()
+        });
+        Sizes {
+            journal_bytes: lock(&self.writer.sealing.sizes).values().sum::<u64>() + self.writer.journal.capacity,
+            spool_bytes: self.writer.spool_sizes.values().sum::<u64>() + self.writer.spool.capacity,
+            snapshot_bytes,
+            free_bytes: disk.free_space(&layout.root).ok(),
+        }
     }
 
-    /// Spool segments, oldest first.
+    /// The spool segments, oldest first.
     #[must_use]
     pub fn spool_segments(&self) -> Vec<SpoolSegment> {
-        unimplemented!()
+        let closed = self.writer.spool_sizes.iter();
+        let mut segments: Vec<_> = closed
+            .map(|(segment, bytes)| SpoolSegment {
+                segment: *segment,
+                bytes: *bytes,
+                live: false,
+            })
+            .collect();
+        segments.push(SpoolSegment {
+            segment: self.writer.spool_segment,
+            bytes: self.writer.spool.capacity,
+            live: true,
+        });
+        segments
     }
 
-    /// Removes a spool segment that nothing needs; returns the octets given back.
-    pub fn remove_spool_segment(&mut self, _segment: u64) -> Result<u64, RemoveError> {
-        unimplemented!()
+    /// Removes a spool segment that nothing needs any more, durably; returns the octets that this gives back. Who reads
+    /// from it just now can finish.
+    ///
+    /// # Errors
+    /// [`RemoveError::Live`] and [`RemoveError::Unknown`] change nothing.
+    pub fn remove_spool_segment(&mut self, segment: u64) -> Result<u64, RemoveError> {
+        let Writer {
+            disk,
+            layout,
+            health,
+            spool_segment,
+            spool_sizes,
+            ..
+        } = &mut self.writer;
+        if let Some(why) = health.failure() {
+            return Err(RemoveError::Fatal(why.to_owned()));
+        }
+        if segment == *spool_segment {
+            return Err(RemoveError::Live(segment));
+        }
+        let Some(bytes) = spool_sizes.get(&segment).copied() else {
+            return Err(RemoveError::Unknown(segment));
+        };
+        let path = spool_path(&layout.spool, segment);
+        let fatal = |error: CommitError| RemoveError::Fatal(error.to_string());
+        disk.remove(&path)
+            .map_err(|error| fatal(health.fail(&path, "removing", error)))?;
+        spool_sizes.remove(&segment);
+        self.bodies.forget(segment);
+        disk.sync_dir(&layout.spool)
+            .map_err(|error| fatal(health.fail(&layout.spool, "syncing", error)))?;
+        Ok(bytes)
     }
 
-    /// The snapshots.
+    /// The snapshots; the handle is independent of the store.
     #[must_use]
     pub fn snapshots(&self) -> Snapshots {
-        unimplemented!()
+        self.snapshots.clone()
     }
 
     /// Whether the store has failed for good, and why.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        unimplemented!()
+        self.writer.health.failure().map(str::to_owned)
     }
 
-    /// Syncs what is pending and leaves the mark of an orderly end.
-    pub fn close(self) -> Result<(), CommitError> {
-        unimplemented!()
+    /// Makes everything durable and leaves the mark of an orderly end.
+    ///
+    /// # Errors
+    /// [`CommitError`], and then there is no mark.
+    pub fn close(mut self) -> Result<(), CommitError> {
+        self.writer.sync()?;
+        self.session.clean = true;
+        self.session.last_seq = self.writer.last_seq;
+        let Writer {
+            disk, layout, health, ..
+        } = &self.writer;
+        self.session
+            .store(&**disk, layout)
+            .map_err(|error| health.sort(&layout.session(), "writing", error))
     }
 }
 
-/// Sizes of the store.
+/// What the store occupies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sizes {
-    /// Octets that the journal occupies, preallocated ones included.
+    /// Octets of the journal, what is preallocated in the live segment included.
     pub journal_bytes: u64,
-    /// Octets that the spool occupies, preallocated ones included.
+    /// Octets of the spool, what is preallocated in the live segment included.
     pub spool_bytes: u64,
-    /// Octets that snapshots occupy.
+    /// Octets of the snapshots.
     pub snapshot_bytes: u64,
     /// Octets that can still be allocated on the file system; none if it cannot tell.
     pub free_bytes: Option<u64>,
@@ -155,61 +312,10 @@ pub struct Sizes {
 /// A spool segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolSegment {
-    /// Its number, as in [`Location::segment`].
+    /// Its number, as in [`Location::segment`](crate::Location::segment).
     pub segment: u64,
     /// Octets that removing it gives back.
     pub bytes: u64,
-    /// Whether it is the one being written.
+    /// Whether it is the one being written, which cannot be removed.
     pub live: bool,
-}
-
-/// Bodies and events that become durable together or not at all.
-#[derive(Debug)]
-pub struct Batch<'a> {
-    _store: &'a mut Store,
-}
-
-impl Batch<'_> {
-    /// The sequence number that the next event gets.
-    #[must_use]
-    pub fn next_seq(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Adds a body.
-    pub fn put_body(
-        &mut self,
-        _message: [u8; 16],
-        _part: u16,
-        _flags: u16,
-        _octets: &[u8],
-    ) -> Result<Location, CommitError> {
-        unimplemented!()
-    }
-
-    /// Adds an event; returns its sequence number.
-    pub fn append<E: Serialize + ?Sized>(&mut self, _at: Timestamp, _event: &E) -> Result<u64, CommitError> {
-        unimplemented!()
-    }
-
-    /// Writes and syncs both files. Nothing may be acknowledged before this has returned `Ok`.
-    pub fn commit(self) -> Result<Committed, CommitError> {
-        unimplemented!()
-    }
-
-    /// Writes without a sync: what may be lost in a crash of the machine. Durable with the next commit.
-    pub fn commit_relaxed(self) -> Result<Committed, CommitError> {
-        unimplemented!()
-    }
-}
-
-/// A batch that was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Committed {
-    /// Sequence number of its first record, or of the next record if it has none.
-    pub first_seq: u64,
-    /// Place in the journal right after it.
-    pub position: Position,
-    /// Number of its records.
-    pub records: u32,
 }

@@ -1,0 +1,206 @@
+//! The small files of a data directory: the storage header (`FORMAT`), the mark of the last session (`SESSION`), and
+//! how a directory comes to be.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::background::prepare;
+use crate::disk::{Access, Disk};
+use crate::error::{CommitError, Damage, OpenError};
+use crate::frame::{self, SegmentHeader};
+use crate::health::Health;
+use crate::layout::{
+    FORMAT, Form, Layout, SegmentName, UNFINISHED, journal_segments, raw_path, spool_path, spool_segments,
+};
+use crate::octets::{is_zero_from, read_whole};
+use crate::spool::{self, SpoolEnd};
+use crate::store::Options;
+
+/// The longest that a small file can be.
+const SMALL: u64 = 4096;
+
+/// How the last session stood when it wrote this: at its beginning, or at an orderly end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) boot: String,
+    pub(crate) clean: bool,
+    pub(crate) last_seq: u64,
+}
+
+impl Session {
+    /// What the last session left; nothing if the file is missing or does not make sense, as after a crash.
+    pub(crate) fn load(disk: &dyn Disk, layout: &Layout) -> io::Result<Option<Self>> {
+        Ok(read_small(disk, &layout.session())?.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    pub(crate) fn store(&self, disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        write_small(disk, &layout.root, &layout.session(), &text)
+    }
+}
+
+/// Checks the storage header, or sets the directory up if there is none; says whether it did.
+pub(crate) fn check_or_create(
+    disk: &dyn Disk,
+    layout: &Layout,
+    options: &Options,
+    health: &Health,
+) -> Result<bool, OpenError> {
+    let path = layout.format();
+    let found = read_small(disk, &path).map_err(|error| io_error(&path, error))?;
+    if let Some(text) = found {
+        check(&path, &text)?;
+        return Ok(false);
+    }
+    for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
+        disk.create_dir(dir).map_err(|error| io_error(dir, error))?;
+    }
+    if !is_untouched(disk, layout).map_err(|error| io_error(&layout.root, error))? {
+        let what = "the storage header is missing although there is data".to_owned();
+        return Err(Damage {
+            file: path,
+            offset: 0,
+            seq: 0,
+            what,
+        }
+        .into());
+    }
+    create(disk, layout, options, health).map_err(|error| match error {
+        CommitError::NoSpace { path, error } => OpenError::Io { path, error },
+        other => OpenError::Io {
+            path: layout.root.clone(),
+            error: io::Error::other(other),
+        },
+    })?;
+    let text = format!("rsmev storage, format {FORMAT}\n");
+    write_small(disk, &layout.root, &path, text.as_bytes()).map_err(|error| io_error(&path, error))?;
+    Ok(true)
+}
+
+fn check(path: &Path, text: &[u8]) -> Result<(), OpenError> {
+    let version = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.trim_end().strip_prefix("rsmev storage, format "))
+        .and_then(|version| version.parse().ok());
+    match version {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        _ => {
+            let what = "the storage header is not readable".to_owned();
+            Err(Damage {
+                file: path.to_owned(),
+                offset: 0,
+                seq: 0,
+                what,
+            }
+            .into())
+        }
+    }
+}
+
+/// Whether there is nothing but, at most, the remains of an interrupted setting up.
+fn is_untouched(disk: &dyn Disk, layout: &Layout) -> io::Result<bool> {
+    let first = SegmentName {
+        first_seq: 1,
+        form: Form::Raw,
+    };
+    let journal = journal_segments(disk, &layout.journal)?;
+    let spool = spool_segments(disk, &layout.spool)?;
+    Ok(match journal.as_slice() {
+        [] => true,
+        [only] if *only == first => {
+            is_zero_from(&*disk.open(&first.path(&layout.journal), Access::Read)?, frame::HEADER)?
+        }
+        _ => false,
+    } && match spool.as_slice() {
+        [] => true,
+        [1] => is_zero_from(&*disk.open(&spool_path(&layout.spool, 1), Access::Read)?, spool::HEADER)?,
+        _ => false,
+    })
+}
+
+fn create(disk: &dyn Disk, layout: &Layout, options: &Options, health: &Health) -> Result<(), CommitError> {
+    let journal = SegmentHeader {
+        first_seq: 1,
+        prev: [0; 32],
+        spool: SpoolEnd {
+            segment: 1,
+            offset: spool::HEADER,
+        },
+    };
+    let spool = spool_path(&layout.spool, 1);
+    let raw = raw_path(&layout.journal, 1);
+    for (dir, path, header, len) in [
+        (&layout.spool, spool, &spool::header(1)[..], options.spool_segment_bytes),
+        (
+            &layout.journal,
+            raw,
+            &journal.encode()[..],
+            options.journal_segment_bytes,
+        ),
+    ] {
+        let made = prepare(disk, health, &unfinished(&path), header, len)?;
+        disk.rename(&made.path, &path)
+            .map_err(|error| health.sort(&path, "renaming to", error))?;
+        disk.sync_dir(dir).map_err(|error| health.fail(dir, "syncing", error))?;
+    }
+    disk.sync_dir(&layout.root)
+        .map_err(|error| health.fail(&layout.root, "syncing", error))
+}
+
+/// The name of a file until it is whole.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(UNFINISHED);
+    name.into()
+}
+
+/// Removes what was not finished when the last session ended.
+pub(crate) fn sweep(disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
+    for dir in [&layout.root, &layout.journal, &layout.spool, &layout.snapshot] {
+        for name in disk.list(dir)? {
+            if name.ends_with(UNFINISHED) {
+                disk.remove(&dir.join(name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = vec![0; usize::try_from(file.len()?.min(SMALL)).unwrap_or(0)];
+    Ok(read_whole(&*file, &mut text, 0)?.then_some(text))
+}
+
+/// Replaces a file in one step.
+fn write_small(disk: &dyn Disk, dir: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let temporary = unfinished(path);
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&temporary)?;
+    file.write_at(text, 0)?;
+    file.sync_data()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(dir)
+}
+
+pub(crate) fn io_error(path: &Path, error: io::Error) -> OpenError {
+    OpenError::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
