@@ -243,7 +243,7 @@ impl<'t> Scanner<'t> {
             let name = self.name(next)?;
             let value = self.value(name.end)?;
             let position = expected.iter().position(|e| *e == name.text).ok_or_else(broken)?;
-            if value.end >= end || (expected.len() == 3) != (position == 0) {
+            if value.end >= end || (expected.len() == 3 && position != 0) {
                 return Err(broken());
             }
             expected = &expected[position + 1..];
