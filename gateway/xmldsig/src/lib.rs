@@ -14,6 +14,8 @@ mod c14n;
 mod document;
 mod element;
 mod escape;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 mod limits;
 mod reference;
 mod refusal;

@@ -10,8 +10,14 @@ use proptest::prelude::*;
 use xmldsig::{Limits, exclusive_c14n, inclusive_c14n, smev_transform, smev_transform_octets};
 
 fn styles() -> impl Strategy<Value = Style> {
-    (0..5_usize, any::<bool>(), any::<bool>(), any::<bool>())
-        .prop_map(|(prefixes, indented, expanded, reversed)| Style { prefixes, indented, expanded, reversed })
+    (0..5_usize, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(prefixes, indented, expanded, reversed)| {
+        Style {
+            prefixes,
+            indented,
+            expanded,
+            reversed,
+        }
+    })
 }
 
 fn transformed(root: &Element, style: Style) -> String {
@@ -49,8 +55,13 @@ fn changed(root: &Element, choice: usize, at: usize) -> Option<Element> {
             })?;
             text.push(' ');
         }
-        5 => element.children.push(Node::Text("!".to_owned(), common::generator::Spelling::Escaped)),
-        _ => element.children.push(Node::Element(Element { children: Vec::new(), ..element.clone() })),
+        5 => element
+            .children
+            .push(Node::Text("!".to_owned(), common::generator::Spelling::Escaped)),
+        _ => element.children.push(Node::Element(Element {
+            children: Vec::new(),
+            ..element.clone()
+        })),
     }
     Some(copy)
 }

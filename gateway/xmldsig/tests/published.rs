@@ -21,7 +21,10 @@ fn descendants<'d, 'a>(element: Element<'d, 'a>) -> Vec<Element<'d, 'a>> {
 }
 
 fn signatures<'d, 'a>(document: &'d Document<'a>) -> Vec<Element<'d, 'a>> {
-    descendants(document.root()).into_iter().filter(|e| e.is(XMLDSIG_NAMESPACE, "Signature")).collect()
+    descendants(document.root())
+        .into_iter()
+        .filter(|e| e.is(XMLDSIG_NAMESPACE, "Signature"))
+        .collect()
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
@@ -30,7 +33,9 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 
 /// The element of that name with that Id; a delivered message may hold others of the name, without it.
 fn target<'d, 'a>(document: &'d Document<'a>, local: &str, id: &str) -> Element<'d, 'a> {
-    let found = descendants(document.root()).into_iter().find(|e| e.local_name() == local && e.attribute("Id") == Some(id));
+    let found = descendants(document.root())
+        .into_iter()
+        .find(|e| e.local_name() == local && e.attribute("Id") == Some(id));
     found.unwrap()
 }
 
@@ -40,7 +45,11 @@ fn check(folder: &Path, entry: &Value) {
     let document = parse(&octets);
     let index = usize::try_from(entry["signature_index"].as_u64().unwrap()).unwrap();
     let element = signatures(&document)[index];
-    assert_eq!(element.parent().unwrap().local_name(), text(entry, "parent_element"), "{file}");
+    assert_eq!(
+        element.parent().unwrap().local_name(),
+        text(entry, "parent_element"),
+        "{file}"
+    );
     let reference = &entry["references"][0];
     let id = text(reference, "uri").trim_start_matches('#');
     let signature = match SignatureElement::parse(element) {
@@ -54,19 +63,28 @@ fn check(folder: &Path, entry: &Value) {
 
     let expected = fs::read(folder.join(text(reference, "octets"))).unwrap();
     let digested = signature.digested_octets(signed).unwrap();
-    assert!(digested.as_bytes() == expected, "{file}: the octets that are digested differ");
+    assert!(
+        digested.as_bytes() == expected,
+        "{file}: the octets that are digested differ"
+    );
     let verdict = signature.verify(&document, signed, &key);
     match (text(reference, "digest_check"), text(entry, "signature_check")) {
         ("OK", "OK(as-is)" | "OK") => {
             let evidence = verdict.unwrap_or_else(|e| panic!("{file}: {e}"));
             let signed_info = folder.join(file.replace(".xml", &format!(".sig{index}.signedinfo.c14n")));
-            assert!(evidence.canonical_signed_info.as_bytes() == fs::read(signed_info).unwrap(), "{file}");
+            assert!(
+                evidence.canonical_signed_info.as_bytes() == fs::read(signed_info).unwrap(),
+                "{file}"
+            );
         }
         // The digest matched, or this would be a DigestMismatch.
         ("OK", check) if check.starts_with("OKws") => {
             assert_eq!(verdict.unwrap_err(), SignatureRefusal::SignatureMismatch, "{file}");
         }
-        ("BAD", _) => assert!(matches!(verdict, Err(SignatureRefusal::DigestMismatch { .. })), "{file}"),
+        ("BAD", _) => assert!(
+            matches!(verdict, Err(SignatureRefusal::DigestMismatch { .. })),
+            "{file}"
+        ),
         other => panic!("{file}: {other:?} is not known"),
     }
 }
@@ -75,7 +93,10 @@ fn check(folder: &Path, entry: &Value) {
 fn check_smev2_body(folder: &Path, file: &str, document: &Document<'_>, refusal: SignatureRefusal) {
     assert_eq!(refusal, SignatureRefusal::NoCertificate);
     for (local, end) in [("Body", "sig0.ref0.octets"), ("SignedInfo", "sig0.signedinfo.c14n")] {
-        let element = descendants(document.root()).into_iter().find(|e| e.local_name() == local).unwrap();
+        let element = descendants(document.root())
+            .into_iter()
+            .find(|e| e.local_name() == local)
+            .unwrap();
         let expected = fs::read(folder.join(file.replace("xml", end))).unwrap();
         assert!(exclusive_c14n(element, &[]).as_bytes() == expected, "{file}: {local}");
     }
@@ -94,16 +115,29 @@ fn published_signatures_get_the_verdict_of_the_manifest() {
 
 #[test]
 fn a_published_message_with_an_edited_payload_fails_by_its_digest() {
-    let Some(folder) = published("public/signed-negative") else { return };
+    let Some(folder) = published("public/signed-negative") else {
+        return;
+    };
     let mut seen = 0;
-    for file in fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "xml")) {
+    for file in fs::read_dir(&folder)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "xml"))
+    {
         let octets = fs::read(&file).unwrap();
         let document = parse(&octets);
         let signature = SignatureElement::parse(signatures(&document)[0]).unwrap();
-        let key = Certificate::from_der(signature.certificate_der()).unwrap().public_key().prepare();
+        let key = Certificate::from_der(signature.certificate_der())
+            .unwrap()
+            .public_key()
+            .prepare();
         let signed = document.element_by_id(signature.reference_id()).unwrap();
         let refusal = signature.verify(&document, signed, &key).unwrap_err();
-        assert!(matches!(refusal, SignatureRefusal::DigestMismatch { .. }), "{}: {refusal}", file.display());
+        assert!(
+            matches!(refusal, SignatureRefusal::DigestMismatch { .. }),
+            "{}: {refusal}",
+            file.display()
+        );
         seen += 1;
     }
     assert!(seen > 0);

@@ -22,7 +22,11 @@ fn the_transform_of_octets_gives_what_the_reference_algorithm_gives() {
         let expected = String::from_utf8(expected).unwrap();
         if name == RAW_CDATA {
             assert!(expected.contains("<![CDATA["));
-            assert_eq!(output, expected.replace("<![CDATA[ raw < & > ]]>", " raw &lt; &amp; > "), "{name}");
+            assert_eq!(
+                output,
+                expected.replace("<![CDATA[ raw < & > ]]>", " raw &lt; &amp; > "),
+                "{name}"
+            );
         } else {
             assert_eq!(output, expected, "{name}");
         }
@@ -35,7 +39,11 @@ fn canonicalised_first_the_vectors_come_out_the_same() {
         let document = parse(&input);
         let canonical = exclusive_c14n(document.root(), &[]);
         let fused = smev_transform(document.root()).unwrap();
-        assert_eq!(smev_transform_octets(canonical.as_bytes(), &Limits::default()).unwrap(), fused, "{name}");
+        assert_eq!(
+            smev_transform_octets(canonical.as_bytes(), &Limits::default()).unwrap(),
+            fused,
+            "{name}"
+        );
     }
 }
 
@@ -45,7 +53,13 @@ fn what_fails_in_the_reference_algorithm_fails_here() {
     for file in fs::read_dir(own("edge-error")).unwrap() {
         let input = fs::read(file.unwrap().path()).unwrap();
         let error = smev_transform_octets(&input, &Limits::default()).unwrap_err();
-        assert!(matches!(error, TransformError::NoNamespace { .. } | TransformError::XmlAttribute { .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                TransformError::NoNamespace { .. } | TransformError::XmlAttribute { .. }
+            ),
+            "{error}"
+        );
         seen += 1;
     }
     assert_eq!(seen, 3);

@@ -67,7 +67,11 @@ pub fn element(qualified: bool) -> impl Strategy<Value = Element> {
 }
 
 fn shallow(qualified: bool) -> impl Strategy<Value = Element> {
-    let namespace = if qualified { (0..NAMESPACES.len()).prop_map(Some).boxed() } else { maybe_namespace().boxed() };
+    let namespace = if qualified {
+        (0..NAMESPACES.len()).prop_map(Some).boxed()
+    } else {
+        maybe_namespace().boxed()
+    };
     let attribute = (maybe_namespace(), 0..LOCALS.len(), text());
     let declaration = (0..PREFIXES.len(), 0..NAMESPACES.len());
     (
@@ -81,7 +85,13 @@ fn shallow(qualified: bool) -> impl Strategy<Value = Element> {
             attributes.sort_by_key(|(n, l, _)| (*n, *l));
             attributes.dedup_by_key(|(n, l, _)| (*n, *l));
             declarations.dedup_by_key(|(p, _)| *p);
-            Element { namespace, local, attributes, declarations, children }
+            Element {
+                namespace,
+                local,
+                attributes,
+                declarations,
+                children,
+            }
         })
 }
 
@@ -92,7 +102,8 @@ fn maybe_namespace() -> impl Strategy<Value = Option<usize>> {
 /// Characters that some rule treats on their own, and some that none does.
 fn text() -> impl Strategy<Value = String> {
     let special = prop::sample::select(vec![
-        '<', '>', '&', ']', '"', '\'', '\r', '\n', '\t', ' ', '\u{7f}', '\u{85}', '\u{9f}', '\u{a0}', '\u{2028}', 'a', 'я', '😀',
+        '<', '>', '&', ']', '"', '\'', '\r', '\n', '\t', ' ', '\u{7f}', '\u{85}', '\u{9f}', '\u{a0}', '\u{2028}', 'a',
+        'я', '😀',
     ]);
     let character = prop_oneof![4 => special, 1 => "[a-zа-я0-9]".prop_map(|s| s.chars().next().unwrap_or('x'))];
     prop_oneof![
@@ -104,7 +115,12 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn spelling() -> impl Strategy<Value = Spelling> {
-    prop::sample::select(vec![Spelling::Escaped, Spelling::Cdata, Spelling::Numeric, Spelling::CrLf])
+    prop::sample::select(vec![
+        Spelling::Escaped,
+        Spelling::Cdata,
+        Spelling::Numeric,
+        Spelling::CrLf,
+    ])
 }
 
 /// Writes the document down.
@@ -163,13 +179,21 @@ fn write_element(out: &mut String, element: &Element, style: Style, outer: Scope
                 let start = namespace + style.prefixes;
                 let free = (0..PREFIXES.len()).map(|n| PREFIXES[(start + n) % PREFIXES.len()]);
                 let prefix = free.into_iter().find(|p| declare(&mut scope, p, Some(*namespace)));
-                format!("{}:{}", prefix.expect("there are as many prefixes as namespaces"), LOCALS[*local])
+                format!(
+                    "{}:{}",
+                    prefix.expect("there are as many prefixes as namespaces"),
+                    LOCALS[*local]
+                )
             }
         };
         attributes.push(format!(" {name}=\"{}\"", escape(value, true)));
     }
     for (prefix, namespace) in &element.declarations {
-        declare(&mut scope, PREFIXES[(prefix + style.prefixes) % PREFIXES.len()], Some(*namespace));
+        declare(
+            &mut scope,
+            PREFIXES[(prefix + style.prefixes) % PREFIXES.len()],
+            Some(*namespace),
+        );
     }
     if style.reversed {
         attributes.reverse();

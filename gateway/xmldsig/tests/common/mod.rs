@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 pub mod generator;
-
+pub mod signing;
 
 use std::{fs, path::PathBuf};
 use xmldsig::{Document, Limits};
@@ -13,13 +13,19 @@ pub fn published(folder: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: {} is not there; third-party data are not part of the project", path.display());
+    eprintln!(
+        "SKIPPED: {} is not there; third-party data are not part of the project",
+        path.display()
+    );
     None
 }
 
 /// The pairs `NAME.in.xml`, `NAME.expected` of a folder.
 pub fn pairs(folder: &PathBuf) -> Vec<(String, Vec<u8>, Vec<u8>)> {
-    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let inputs = names.iter().filter_map(|n| n.strip_suffix(".in.xml"));
     inputs

@@ -1,0 +1,4 @@
+//! See `xmldsig::fuzz_bodies::parse`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| xmldsig::fuzz_bodies::parse(octets));
