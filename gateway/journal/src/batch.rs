@@ -183,7 +183,7 @@ impl Pending {
         self.records == 0 && self.spans.is_empty()
     }
 
-    fn reset(&mut self, position: Position, spool_end: SpoolEnd) {
+    pub(crate) fn reset(&mut self, position: Position, spool_end: SpoolEnd) {
         for buffer in [&mut self.frame, &mut self.bodies] {
             buffer.clear();
             if buffer.capacity() > BUFFER_KEPT {

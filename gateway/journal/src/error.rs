@@ -164,6 +164,9 @@ pub enum RemoveError {
     /// There is no such segment.
     #[error("there is no spool segment {0}")]
     Unknown(u64),
+    /// A recovery may still look at the segment, and what would end that found no space in the journal.
+    #[error("spool segment {0} cannot be let go of: no space left for the journal")]
+    NoSpace(u64),
     /// The store is closed until a restart; see [`CommitError::Fatal`].
     #[error("the storage failed and is closed until a restart: {0}")]
     Fatal(String),

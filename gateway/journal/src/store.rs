@@ -239,31 +239,37 @@ impl Store {
     /// # Errors
     /// [`RemoveError::Live`] and [`RemoveError::Unknown`] change nothing.
     pub fn remove_spool_segment(&mut self, segment: u64) -> Result<u64, RemoveError> {
+        let refuse = |error| match error {
+            CommitError::NoSpace { .. } => RemoveError::NoSpace(segment),
+            CommitError::Fatal(why) => RemoveError::Fatal(why),
+            other => RemoveError::Fatal(other.to_string()),
+        };
+        self.writer.health.check().map_err(refuse)?;
+        if segment == self.writer.spool_segment {
+            return Err(RemoveError::Live(segment));
+        }
+        let bytes = self
+            .writer
+            .spool_sizes
+            .get(&segment)
+            .copied()
+            .ok_or(RemoveError::Unknown(segment))?;
+        self.writer.let_go(segment, &mut self.pending).map_err(refuse)?;
+
         let Writer {
             disk,
             layout,
             health,
-            spool_segment,
             spool_sizes,
             ..
         } = &mut self.writer;
-        if let Some(why) = health.failure() {
-            return Err(RemoveError::Fatal(why.to_owned()));
-        }
-        if segment == *spool_segment {
-            return Err(RemoveError::Live(segment));
-        }
-        let Some(bytes) = spool_sizes.get(&segment).copied() else {
-            return Err(RemoveError::Unknown(segment));
-        };
         let path = spool_path(&layout.spool, segment);
-        let fatal = |error: CommitError| RemoveError::Fatal(error.to_string());
         disk.remove(&path)
-            .map_err(|error| fatal(health.fail(&path, "removing", error)))?;
+            .map_err(|error| refuse(health.fail(&path, "removing", error)))?;
         spool_sizes.remove(&segment);
         self.bodies.forget(segment);
         disk.sync_dir(&layout.spool)
-            .map_err(|error| fatal(health.fail(&layout.spool, "syncing", error)))?;
+            .map_err(|error| refuse(health.fail(&layout.spool, "syncing", error)))?;
         Ok(bytes)
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Writer {
     journal_first: u64,
     /// How far the live journal segment is durable.
     durable: u64,
+    /// The first spool segment that a recovery would look at: where the batches begin that it cannot know to be synced.
+    tail_segment: u64,
     pub(crate) spool: LiveFile,
     pub(crate) spool_segment: u64,
     /// Lengths of the spool segments but the live one.
@@ -61,6 +63,7 @@ impl Writer {
         };
         let writer = Self {
             durable: found.journal.end,
+            tail_segment: 0,
             journal: found.journal,
             journal_first: found.journal_first,
             spool: found.spool,
@@ -112,6 +115,35 @@ impl Writer {
         if frame::span(pending.frame.len()) > self.journal_room() {
             self.roll()?;
         }
+        self.write(pending, relaxed)?;
+        if !relaxed {
+            self.sync()?;
+        }
+        self.look_ahead();
+        Ok(())
+    }
+
+    /// Makes sure that no recovery looks at this spool segment, so that it can be removed: behind an empty batch
+    /// everything before it counts as synced.
+    pub(crate) fn let_go(&mut self, segment: u64, pending: &mut Pending) -> Result<(), CommitError> {
+        self.sync()?;
+        if segment < self.tail_segment {
+            return Ok(());
+        }
+        pending.reset(self.position(), self.spool_end());
+        if frame::span(pending.frame.len()) > self.journal_room() {
+            return self.roll();
+        }
+        self.write(pending, false)?;
+        self.sync()
+    }
+
+    fn write(&mut self, pending: &mut Pending, relaxed: bool) -> Result<(), CommitError> {
+        let tail_segment = if self.durable == self.journal.end {
+            self.spool_segment
+        } else {
+            self.tail_segment
+        };
         let before = SpoolMark {
             file: self.spool.clone(),
             segment: self.spool_segment,
@@ -124,10 +156,7 @@ impl Writer {
         }
         self.last_seq = pending.last_seq;
         self.last_digest = pending.last_digest;
-        if !relaxed {
-            self.sync()?;
-        }
-        self.look_ahead();
+        self.tail_segment = tail_segment;
         Ok(())
     }
 
@@ -189,6 +218,7 @@ impl Writer {
         });
         self.journal_first = self.last_seq + 1;
         self.durable = frame::HEADER;
+        self.tail_segment = self.spool_segment;
         self.start_sealing();
         Ok(())
     }

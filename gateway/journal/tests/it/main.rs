@@ -1,0 +1,11 @@
+//! The promises of the store, over a disk that forgets what was not synced and over the real one.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod basics;
+mod disk;
+mod faults;
+mod model;
+mod reading;
+mod recovery;
+mod snapshots;
