@@ -154,3 +154,78 @@ impl Recoded {
         (index, Choice::from(positive as u8 ^ 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Crandall;
+    use proptest::prelude::*;
+
+    type F = Crandall<4, 617>;
+
+    /// CryptoPro-A: the first curve, small enough a test for all.
+    fn base() -> (Affine<F>, CoefficientA<F>) {
+        let y = crate::field::limbs("8D91E471E0989CDA27DF505A453F2B7635294F2DDF23E3B122ACC99C9E9F1E14");
+        (
+            Affine {
+                x: F::ONE,
+                y: F::from_limbs(y).expect("below the prime"),
+            },
+            CoefficientA::MinusThree,
+        )
+    }
+
+    /// Double and add, bit by bit.
+    fn multiply_plainly(scalar: &[u64; 4]) -> Jacobian<F> {
+        let (point, a) = base();
+        (0..256).rev().fold(Jacobian::INFINITY, |sum, bit| {
+            let doubled = sum.double(a);
+            let set = scalar[bit / 64] >> (bit % 64) & 1 == 1;
+            if set {
+                doubled.add_public(Jacobian::from_affine(point), a)
+            } else {
+                doubled
+            }
+        })
+    }
+
+    fn same(left: Jacobian<F>, right: Jacobian<F>) -> bool {
+        let (left, right) = (left.to_affine(), right.to_affine());
+        left.x.equals(right.x) && left.y.equals(right.y)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn every_shape_of_table_gives_the_same_multiple(
+            mut scalar in any::<[u64; 4]>(),
+            width in 2usize..8,
+            rows in 1usize..70,
+        ) {
+            scalar[0] |= 1;
+            scalar[3] >>= 1;
+            let (point, a) = base();
+            let table = Comb::new(point, a, width, rows);
+            let expected = multiply_plainly(&scalar);
+            prop_assert!(same(table.multiply_secret(&scalar), expected));
+            prop_assert!(same(table.multiply_public(&scalar, false), expected));
+            let negative = table.multiply_public(&scalar, true);
+            prop_assert!(negative.add_public(expected, a).is_infinity());
+        }
+    }
+
+    #[test]
+    fn small_scalars_are_multiplied_right() {
+        let (point, a) = base();
+        for (width, rows) in [(4, usize::MAX), (4, 16), (5, 1)] {
+            let table = Comb::new(point, a, width, rows);
+            for scalar in (1..200).step_by(2) {
+                let scalar = [scalar, 0, 0, 0];
+                let expected = multiply_plainly(&scalar);
+                assert!(same(table.multiply_secret(&scalar), expected), "{scalar:?}");
+                assert!(same(table.multiply_public(&scalar, false), expected), "{scalar:?}");
+            }
+        }
+    }
+}

@@ -49,7 +49,6 @@ impl DigestAlgorithm {
 pub struct Hasher(State);
 
 #[derive(Clone)]
-#[expect(clippy::large_enum_variant, reason = "short-lived and never moved while in use")]
 enum State {
     Gost94CryptoPro(gost94::Gost94CryptoPro),
     Streebog256(streebog::Streebog256),
@@ -131,5 +130,76 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Digest({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6986, section 10: the first example is digits, the second a line of the Lay of Igor's Host in Windows-1251.
+    const DIGITS: &[u8] = b"012345678901234567890123456789012345678901234567890123456789012";
+    const LAY: &[u8] = &[
+        0xD1, 0xE5, 0x20, 0xE2, 0xE5, 0xF2, 0xF0, 0xE8, 0x2C, 0x20, 0xD1, 0xF2, 0xF0, 0xE8, 0xE1, 0xEE, 0xE6, 0xE8,
+        0x20, 0xE2, 0xED, 0xF3, 0xF6, 0xE8, 0x2C, 0x20, 0xE2, 0xE5, 0xFE, 0xF2, 0xFA, 0x20, 0xF1, 0x20, 0xEC, 0xEE,
+        0xF0, 0xFF, 0x20, 0xF1, 0xF2, 0xF0, 0xE5, 0xEB, 0xE0, 0xEC, 0xE8, 0x20, 0xED, 0xE0, 0x20, 0xF5, 0xF0, 0xE0,
+        0xE1, 0xF0, 0xFB, 0xFF, 0x20, 0xEF, 0xEB, 0xFA, 0xEA, 0xFB, 0x20, 0xC8, 0xE3, 0xEE, 0xF0, 0xE5, 0xE2, 0xFB,
+    ];
+
+    #[test]
+    fn the_examples_of_rfc_6986() {
+        let digest = |algorithm: DigestAlgorithm, message| algorithm.hash(message).to_string();
+        assert_eq!(
+            digest(DigestAlgorithm::Streebog512, DIGITS),
+            "1b54d01a4af5b9d5cc3d86d68d285462b19abc2475222f35c085122be4ba1ffa\
+             00ad30f8767b3a82384c6574f024c311e2a481332b08ef7f41797891c1646f48"
+        );
+        assert_eq!(
+            digest(DigestAlgorithm::Streebog256, DIGITS),
+            "9d151eefd8590b89daa6ba6cb74af9275dd051026bb149a452fd84e5e57b5500"
+        );
+        assert_eq!(
+            digest(DigestAlgorithm::Streebog512, LAY),
+            "1e88e62226bfca6f9994f1f2d51569e0daf8475a3b0fe61a5300eee46d961376\
+             035fe83549ada2b8620fcd7c496ce5b33f0cb9dddc2b6460143b03dabac9fb28"
+        );
+        assert_eq!(
+            digest(DigestAlgorithm::Streebog256, LAY),
+            "9dd2fe4e90409e5da87f53976d7405b0c0cac628fc669a741d50063c557e8f50"
+        );
+    }
+
+    #[test]
+    fn known_digests_of_gost_94_with_the_crypto_pro_boxes() {
+        for (message, expected) in [
+            ("", "981e5f3ca30c841487830f84fb433e13ac1101569b9c13584ac483234cd656c0"),
+            (
+                "abc",
+                "b285056dbf18d7392d7677369524dd14747459ed8143997e163b2986f92fd42c",
+            ),
+            (
+                "message digest",
+                "bc6041dd2aa401ebfa6e9886734174febdb4729aa972d60f549ac39b29721ba0",
+            ),
+        ] {
+            assert_eq!(
+                DigestAlgorithm::Gost94CryptoPro.hash(message.as_bytes()).to_string(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn pieces_hash_like_the_whole() {
+        for algorithm in [
+            DigestAlgorithm::Gost94CryptoPro,
+            DigestAlgorithm::Streebog256,
+            DigestAlgorithm::Streebog512,
+        ] {
+            let mut hasher = algorithm.hasher();
+            LAY.chunks(7).for_each(|piece| hasher.update(piece));
+            assert_eq!(hasher.finalize(), algorithm.hash(LAY));
+            assert_eq!(algorithm.hash(LAY).as_ref().len(), algorithm.len());
+        }
     }
 }

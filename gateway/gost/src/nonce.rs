@@ -33,7 +33,7 @@ impl NonceSource {
         let pad = |octet: u8| {
             let mut block = Zeroizing::new([octet; BLOCK]);
             block.iter_mut().zip(key).for_each(|(pad, key)| *pad ^= key);
-            Streebog512::new_with_prefix(*block)
+            Streebog512::new_with_prefix(block.as_slice())
         };
         Self {
             inner: pad(0x36),

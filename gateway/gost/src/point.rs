@@ -193,3 +193,61 @@ impl<F: Field> Jacobian<F> {
         affine
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Crandall;
+
+    type F = Crandall<4, 617>;
+
+    /// The base point of CryptoPro-A, in two representations, and the coefficient.
+    fn base() -> (Affine<F>, Jacobian<F>, CoefficientA<F>) {
+        let y = crate::field::limbs("8D91E471E0989CDA27DF505A453F2B7635294F2DDF23E3B122ACC99C9E9F1E14");
+        let point = Affine {
+            x: F::ONE,
+            y: F::from_limbs(y).expect("below the prime"),
+        };
+        let z = F::ONE.double().double();
+        let scaled = Jacobian {
+            x: point.x.mul(z.square()),
+            y: point.y.mul(z.square()).mul(z),
+            z,
+        };
+        (point, scaled, CoefficientA::MinusThree)
+    }
+
+    fn same(left: Jacobian<F>, right: Jacobian<F>) -> bool {
+        let (left, right) = (left.to_affine(), right.to_affine());
+        left.x.equals(right.x) && left.y.equals(right.y)
+    }
+
+    #[test]
+    fn public_additions_know_the_special_cases() {
+        let (affine, point, a) = base();
+        let opposite = affine.negate_if(Choice::from(1));
+        let plain = Jacobian::from_affine(affine);
+        assert!(same(point, plain));
+        assert!(same(point.add_public_affine(affine, a), point.double(a)));
+        assert!(same(point.add_public(plain, a), point.double(a)));
+        assert!(point.add_public_affine(opposite, a).is_infinity());
+        assert!(point.add_public(Jacobian::from_affine(opposite), a).is_infinity());
+        assert!(same(Jacobian::INFINITY.add_public_affine(affine, a), point));
+        assert!(same(Jacobian::INFINITY.add_public(point, a), point));
+        assert!(same(point.add_public(Jacobian::INFINITY, a), point));
+        assert!(Jacobian::<F>::INFINITY.double(a).is_infinity());
+    }
+
+    #[test]
+    fn both_forms_of_the_coefficient_double_alike() {
+        let (_, point, a) = base();
+        assert!(matches!(CoefficientA::new(a.value()), CoefficientA::MinusThree));
+        assert!(same(point.double(a), point.double(CoefficientA::Other(a.value()))));
+    }
+
+    #[test]
+    fn a_forbidden_constant_time_addition_shows_in_z() {
+        let (affine, point, _) = base();
+        assert!(point.add_distinct(affine).is_infinity());
+    }
+}

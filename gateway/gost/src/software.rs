@@ -80,7 +80,7 @@ impl SoftwareKey {
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let (label, document) = SecretDocument::from_pem(pem).map_err(|error| KeyError::Pem(error.to_string()))?;
         if label != PEM_LABEL {
-            return Err(KeyError::Pem(format!("it is a {label}")));
+            return Err(KeyError::Pem(format!("its label is {label}")));
         }
         Self::from_pkcs8_der(document.as_bytes())
     }
@@ -178,5 +178,121 @@ impl fmt::Debug for SoftwareKey {
         f.debug_struct("SoftwareKey")
             .field("public_key", &self.public_key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: [u8; 32] = [0x2A; 32];
+
+    fn key() -> SoftwareKey {
+        SoftwareKey::from_secret(KeyAlgorithm::Gost2012_256, Curve::CryptoProA, &SECRET).expect("a secret in range")
+    }
+
+    /// A PrivateKeyInfo with this content of its OCTET STRING.
+    fn pkcs8(content: &[u8]) -> Vec<u8> {
+        let parameters = KeyParameters::new(KeyAlgorithm::Gost2012_256, Curve::CryptoProA)
+            .to_der()
+            .expect("small");
+        let algorithm = AlgorithmIdentifier {
+            oid: KeyAlgorithm::Gost2012_256.oid(),
+            parameters: Some(AnyRef::from_der(&parameters).expect("DER")),
+        };
+        PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(content).expect("small"))
+            .to_der()
+            .expect("small")
+    }
+
+    #[test]
+    fn all_three_forms_of_the_secret_are_read() {
+        let mut integer = vec![0x02, 32];
+        integer.extend(SECRET.iter().rev());
+        let mut octets = vec![0x04, 32];
+        octets.extend(SECRET);
+        for content in [SECRET.to_vec(), integer, octets] {
+            let read = SoftwareKey::from_pkcs8_der(&pkcs8(&content)).expect("a form in use");
+            assert_eq!(read.public_key(), key().public_key());
+        }
+        for content in [&SECRET[1..], &[0x02, 1, 0], &[]] {
+            assert_eq!(
+                SoftwareKey::from_pkcs8_der(&pkcs8(content)).err(),
+                Some(KeyError::SecretOutOfRange)
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_out_of_range_are_refused() {
+        let new = |secret: &[u8]| SoftwareKey::from_secret(KeyAlgorithm::Gost2012_256, Curve::CryptoProA, secret).err();
+        let mut order = crate::hex::parse::<32>("ffffffffffffffffffffffffffffffff6c611070995ad10045841b09b761b893")
+            .expect("hexadecimal");
+        order.reverse();
+        assert_eq!(new(&[0; 32]), Some(KeyError::SecretOutOfRange));
+        assert_eq!(new(&order), Some(KeyError::SecretOutOfRange));
+        assert_eq!(new(&[0xFF; 32]), Some(KeyError::SecretOutOfRange));
+        assert_eq!(new(&[1; 31]), Some(KeyError::SecretOutOfRange));
+        assert_eq!(new(&[1; 64]), Some(KeyError::SecretOutOfRange));
+        order[0] -= 1;
+        assert_eq!(new(&order), None);
+    }
+
+    #[test]
+    fn keys_that_must_not_sign_are_not_made() {
+        assert_eq!(
+            SoftwareKey::generate(Curve::CryptoProA, KeyAlgorithm::Gost2001).err(),
+            Some(KeyError::VerificationOnly(KeyAlgorithm::Gost2001))
+        );
+        assert_eq!(
+            SoftwareKey::generate(Curve::CryptoProA, KeyAlgorithm::Gost2012_512).err(),
+            Some(KeyError::Mismatch {
+                algorithm: KeyAlgorithm::Gost2012_512,
+                curve: Curve::CryptoProA
+            })
+        );
+    }
+
+    #[test]
+    fn neither_repeated_randomness_nor_a_repeated_digest_repeats_a_nonce() {
+        let key = key();
+        let r = |digest: u8, fresh: u8| {
+            key.sign_with(&[digest; 32], &[fresh; 32])
+                .expect("a signature")
+                .as_ref()[32..]
+                .to_vec()
+        };
+        assert_eq!(r(1, 1), r(1, 1));
+        assert_ne!(r(1, 1), r(2, 1));
+        assert_ne!(r(1, 1), r(1, 2));
+        assert_ne!(key.sign(&[1; 32]), key.sign(&[1; 32]));
+    }
+
+    #[test]
+    fn a_digest_of_another_hash_function_is_refused() {
+        assert_eq!(
+            key().sign(&[0; 64]),
+            Err(SignError::DigestLength {
+                expected: 32,
+                actual: 64
+            })
+        );
+    }
+
+    #[test]
+    fn debug_output_has_no_secret() {
+        let text = format!("{:?}", key());
+        assert!(text.contains("public_key"));
+        assert!(!text.contains("2a2a2a") && !text.contains("42, 42"));
+    }
+
+    #[test]
+    fn text_that_is_no_private_key_is_told_apart() {
+        let public = "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n";
+        assert_eq!(
+            SoftwareKey::from_pem(public).err(),
+            Some(KeyError::Pem("its label is PUBLIC KEY".to_owned()))
+        );
+        assert!(matches!(SoftwareKey::from_pem("no PEM at all"), Err(KeyError::Pem(_))));
     }
 }

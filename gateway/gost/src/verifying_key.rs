@@ -140,3 +140,39 @@ impl Entries {
         key
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Curve, KeyAlgorithm, Signer, SoftwareKey};
+
+    fn new_key() -> PublicKey {
+        let key = SoftwareKey::generate(Curve::CryptoProA, KeyAlgorithm::Gost2012_256).expect("a new key");
+        key.public_key().clone()
+    }
+
+    #[test]
+    fn a_full_cache_drops_the_key_that_was_not_asked_for_the_longest() {
+        let cache = VerifyingKeys::new(2);
+        let (a, b, c) = (new_key(), new_key(), new_key());
+        let first_a = cache.get(&a);
+        let first_b = cache.get(&b);
+        assert!(Arc::ptr_eq(&first_a, &cache.get(&a)));
+        let first_c = cache.get(&c);
+        assert_eq!(cache.len(), 2);
+        assert!(Arc::ptr_eq(&first_a, &cache.get(&a)));
+        assert!(Arc::ptr_eq(&first_c, &cache.get(&c)));
+        assert!(!Arc::ptr_eq(&first_b, &cache.get(&b)));
+        assert_eq!(cache.get(&b).public_key(), &b);
+    }
+
+    #[test]
+    fn a_cache_for_nothing_still_answers() {
+        let cache = VerifyingKeys::new(0);
+        assert!(cache.is_empty());
+        for key in [new_key(), new_key()] {
+            assert_eq!(cache.get(&key).public_key(), &key);
+            assert_eq!(cache.len(), 1);
+        }
+    }
+}

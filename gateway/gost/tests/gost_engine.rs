@@ -3,6 +3,8 @@
 //! Needs the `openssl` command and Debian's `libengine-gost-openssl`. Without them the tests say so and pass, unless
 //! `RSMEV_REQUIRE_GOST_ENGINE=1` is set: then they fail.
 
+#![expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+
 use gost::{Certificate, Curve, DigestAlgorithm, KeyAlgorithm, PublicKey, Signer, SoftwareKey, SubjectName};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -48,7 +50,9 @@ impl Engine {
         std::fs::write(folder.path().join("openssl.cnf"), CONFIGURATION).expect("the configuration");
         let engine = Self(folder);
         let found = engine.command(&["engine", "gost"]).output();
-        if found.is_ok_and(|output| output.status.success() && String::from_utf8_lossy(&output.stdout).contains("(gost)")) {
+        if found
+            .is_ok_and(|output| output.status.success() && String::from_utf8_lossy(&output.stdout).contains("(gost)"))
+        {
             return Some(engine);
         }
         assert!(
@@ -61,7 +65,10 @@ impl Engine {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("openssl");
-        command.args(arguments).current_dir(self.0.path()).env("OPENSSL_CONF", self.path("openssl.cnf"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("OPENSSL_CONF", self.path("openssl.cnf"));
         command
     }
 
@@ -71,7 +78,11 @@ impl Engine {
 
     fn run(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.try_run(arguments);
-        assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "openssl {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output.stdout
     }
 
@@ -89,14 +100,30 @@ impl Engine {
 
     /// A new key of the engine's, as PEM.
     fn new_key(&self, algorithm: &str, set: &str) -> String {
-        self.run(&["genpkey", "-algorithm", algorithm, "-pkeyopt", &format!("paramset:{set}"), "-out", "key.pem"]);
+        self.run(&[
+            "genpkey",
+            "-algorithm",
+            algorithm,
+            "-pkeyopt",
+            &format!("paramset:{set}"),
+            "-out",
+            "key.pem",
+        ]);
         String::from_utf8(self.read("key.pem")).expect("PEM is text")
     }
 
     /// The engine's signature of a message with `key.pem`.
     fn sign(&self, digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
         self.write("message", message);
-        self.run(&["dgst", digest_option(digest), "-sign", "key.pem", "-out", "signature", "message"]);
+        self.run(&[
+            "dgst",
+            digest_option(digest),
+            "-sign",
+            "key.pem",
+            "-out",
+            "signature",
+            "message",
+        ]);
         self.read("signature")
     }
 
@@ -105,8 +132,17 @@ impl Engine {
         self.write("message", message);
         self.write("signature", signature);
         let option = digest_option(digest);
-        let output =
-            self.try_run(&["dgst", option, "-keyform", "DER", "-verify", "public.der", "-signature", "signature", "message"]);
+        let output = self.try_run(&[
+            "dgst",
+            option,
+            "-keyform",
+            "DER",
+            "-verify",
+            "public.der",
+            "-signature",
+            "signature",
+            "message",
+        ]);
         output.status.success()
     }
 }
@@ -146,7 +182,11 @@ fn random_messages() -> Vec<Vec<u8>> {
 #[test]
 fn digests_are_the_engine_s() {
     let Some(engine) = Engine::find() else { return };
-    for digest in [DigestAlgorithm::Gost94CryptoPro, DigestAlgorithm::Streebog256, DigestAlgorithm::Streebog512] {
+    for digest in [
+        DigestAlgorithm::Gost94CryptoPro,
+        DigestAlgorithm::Streebog256,
+        DigestAlgorithm::Streebog512,
+    ] {
         for message in random_messages() {
             engine.write("message", &message);
             let theirs = engine.run(&["dgst", digest_option(digest), "-binary", "message"]);
@@ -165,9 +205,15 @@ fn what_we_sign_the_engine_verifies() {
         for message in random_messages() {
             let digest = algorithm.digest().hash(&message);
             let signature = key.sign(digest.as_ref()).expect("a signature");
-            assert!(engine.verifies(algorithm.digest(), &message, signature.as_ref()), "{curve}");
+            assert!(
+                engine.verifies(algorithm.digest(), &message, signature.as_ref()),
+                "{curve}"
+            );
             let other = [message.as_slice(), b"."].concat();
-            assert!(!engine.verifies(algorithm.digest(), &other, signature.as_ref()), "{curve}");
+            assert!(
+                !engine.verifies(algorithm.digest(), &other, signature.as_ref()),
+                "{curve}"
+            );
         }
     }
 }
@@ -203,7 +249,11 @@ fn keys_are_written_octet_for_octet_as_the_engine_writes_them() {
         let key = SoftwareKey::from_pem(&pem).expect("PEM of the engine");
         assert_eq!(*key.to_pem(), pem, "{curve}");
         assert_eq!(key.public_key().to_spki_der(), public, "{curve}");
-        assert_eq!(PublicKey::from_spki_der(&public).as_ref(), Ok(key.public_key()), "{curve}");
+        assert_eq!(
+            PublicKey::from_spki_der(&public).as_ref(),
+            Ok(key.public_key()),
+            "{curve}"
+        );
     }
 }
 
@@ -227,25 +277,54 @@ fn signatures_of_2001_verify() {
 #[test]
 fn certificates_and_requests_are_exchanged() {
     let Some(engine) = Engine::find() else { return };
-    let name: SubjectName = "CN=Администрация г. Ульяновска,O=Ромашка\\, ООО,OGRN=1027700133911,C=RU".parse().expect("a name");
+    let name: SubjectName = "CN=Администрация г. Ульяновска,O=Ромашка\\, ООО,OGRN=1027700133911,C=RU"
+        .parse()
+        .expect("a name");
     for &(curve, set) in SETS {
         let (algorithm, engine_algorithm) = algorithm_of(curve);
         let key = SoftwareKey::generate(curve, algorithm).expect("a new key");
         // From 2000 to 2099: one time in each of the two forms.
         let ours = gost::self_signed(&key, &name, 946_684_800, 4_102_444_799).expect("a certificate");
         engine.write("ours.pem", ours.to_pem());
-        engine.run(&["verify", "-x509_strict", "-check_ss_sig", "-CAfile", "ours.pem", "ours.pem"]);
+        engine.run(&[
+            "verify",
+            "-x509_strict",
+            "-check_ss_sig",
+            "-CAfile",
+            "ours.pem",
+            "ours.pem",
+        ]);
         let public = engine.run(&["x509", "-in", "ours.pem", "-noout", "-pubkey"]);
         engine.write("public.pem", public);
         let public = engine.run(&["pkey", "-pubin", "-in", "public.pem", "-outform", "DER"]);
-        assert_eq!(PublicKey::from_spki_der(&public).as_ref(), Ok(key.public_key()), "{curve}");
+        assert_eq!(
+            PublicKey::from_spki_der(&public).as_ref(),
+            Ok(key.public_key()),
+            "{curve}"
+        );
 
-        engine.write("ours.csr", gost::certificate_request_pem(&key, &name).expect("a request"));
+        engine.write(
+            "ours.csr",
+            gost::certificate_request_pem(&key, &name).expect("a request"),
+        );
         engine.run(&["req", "-in", "ours.csr", "-verify", "-noout"]);
 
         engine.new_key(engine_algorithm, set);
         let subject = "/C=RU/O=Ромашка, ООО/CN=Проба";
-        engine.run(&["req", "-x509", "-new", "-utf8", "-key", "key.pem", "-subj", subject, "-days", "9", "-out", "theirs.pem"]);
+        engine.run(&[
+            "req",
+            "-x509",
+            "-new",
+            "-utf8",
+            "-key",
+            "key.pem",
+            "-subj",
+            subject,
+            "-days",
+            "9",
+            "-out",
+            "theirs.pem",
+        ]);
         let theirs = Certificate::from_pem_or_der(&engine.read("theirs.pem")).expect("a certificate of the engine");
         assert_eq!(theirs.verify(theirs.public_key()), Ok(()), "{curve}");
         assert_eq!(theirs.subject(), "CN=Проба,O=Ромашка\\, ООО,C=RU");

@@ -77,12 +77,16 @@ impl Engine {
         engine.write("openssl.cnf", CONFIGURATION)?;
         engine.write("rates.c", PROGRAM)?;
         let mut compile = Command::new("cc");
-        compile.args(["-O2", "-o", "rates", "rates.c", "-lcrypto"]).current_dir(engine.0.path());
+        compile
+            .args(["-O2", "-o", "rates", "rates.c", "-lcrypto"])
+            .current_dir(engine.0.path());
         let output = compile.output().map_err(|error| format!("cc: {error}"))?;
         if !output.status.success() {
             return Err(format!("cc: {}", String::from_utf8_lossy(&output.stderr)));
         }
-        engine.run("gost2012_256", "A", Duration::from_millis(1)).map(|_| engine)
+        engine
+            .run("gost2012_256", "A", Duration::from_millis(1))
+            .map(|_| engine)
     }
 
     /// Signatures made and signatures verified in a second, each measured for that long.
@@ -99,7 +103,10 @@ impl Engine {
         let output = command.env("OPENSSL_CONF", self.0.path().join("openssl.cnf")).output();
         let output = output.map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let rates = text.split_whitespace().map(str::parse::<f64>).collect::<Result<Vec<_>, _>>();
+        let rates = text
+            .split_whitespace()
+            .map(str::parse::<f64>)
+            .collect::<Result<Vec<_>, _>>();
         match rates.as_deref() {
             Ok([sign, verify]) => Ok((*sign, *verify)),
             _ => Err(String::from_utf8_lossy(&output.stderr).into_owned()),

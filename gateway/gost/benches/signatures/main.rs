@@ -3,7 +3,11 @@
 //! `cargo bench -p gost`. The engine's half needs a C compiler, OpenSSL's headers and the engine
 //! (`apt-get install gcc libssl-dev libengine-gost-openssl`) and is left out, with a word, where they are missing.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to the person who runs it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark talks to the person who runs it"
+)]
 
 mod engine;
 
@@ -28,7 +32,8 @@ const ROUNDS: usize = 3;
 
 fn main() {
     divan::main();
-    if std::env::args().any(|argument| argument == "--bench") && !std::env::args().any(|argument| argument == "--test") {
+    if std::env::args().any(|argument| argument == "--bench") && !std::env::args().any(|argument| argument == "--test")
+    {
         compare();
     }
 }
@@ -41,8 +46,11 @@ struct Sample {
 
 impl Sample {
     fn new(curve: Curve) -> Self {
-        let algorithm =
-            if curve.coordinate_len() == 64 { KeyAlgorithm::Gost2012_512 } else { KeyAlgorithm::Gost2012_256 };
+        let algorithm = if curve.coordinate_len() == 64 {
+            KeyAlgorithm::Gost2012_512
+        } else {
+            KeyAlgorithm::Gost2012_256
+        };
         let key = SoftwareKey::generate(curve, algorithm).expect("a new key");
         let digest = algorithm.digest().hash(curve.name().as_bytes()).as_ref().to_vec();
         let signature = key.sign(&digest).expect("a signature");
@@ -67,7 +75,11 @@ fn sign(bencher: Bencher<'_, '_>, curve: Curve) {
 #[divan::bench(args = curves())]
 fn verify_cold_key(bencher: Bencher<'_, '_>, curve: Curve) {
     let sample = Sample::new(curve);
-    bencher.bench(|| sample.public_key().verify(black_box(&sample.digest), sample.signature.as_ref()));
+    bencher.bench(|| {
+        sample
+            .public_key()
+            .verify(black_box(&sample.digest), sample.signature.as_ref())
+    });
 }
 
 #[divan::bench(args = curves())]
@@ -90,7 +102,10 @@ fn compare() {
         Ok(_) => println!("\nper second, beside OpenSSL's gost engine (best of {ROUNDS} rounds in turn)\n"),
         Err(reason) => println!("\nper second (SKIPPED: no comparison with OpenSSL's gost engine: {reason})\n"),
     }
-    println!("{:<14}{:>10}{:>10}{:>8}{:>12}{:>12}{:>10}{:>8}{:>8}", "", "sign", "engine", "ratio", "verify cold", "verify warm", "engine", "cold", "warm");
+    println!(
+        "{:<14}{:>10}{:>10}{:>8}{:>12}{:>12}{:>10}{:>8}{:>8}",
+        "", "sign", "engine", "ratio", "verify cold", "verify warm", "engine", "cold", "warm"
+    );
     for &(curve, algorithm, set) in SETS {
         let sample = Sample::new(curve);
         let warm = sample.public_key().prepare();
@@ -98,9 +113,15 @@ fn compare() {
         let (mut engine_sign, mut engine_verify) = (f64::NAN, f64::NAN);
         for _ in 0..ROUNDS {
             sign = sign.max(per_second(|| sample.key.sign(&sample.digest).is_ok()));
-            cold_verify = cold_verify
-                .max(per_second(|| sample.public_key().verify(&sample.digest, sample.signature.as_ref()).is_ok()));
-            warm_verify = warm_verify.max(per_second(|| warm.verify(&sample.digest, sample.signature.as_ref()).is_ok()));
+            cold_verify = cold_verify.max(per_second(|| {
+                sample
+                    .public_key()
+                    .verify(&sample.digest, sample.signature.as_ref())
+                    .is_ok()
+            }));
+            warm_verify = warm_verify.max(per_second(|| {
+                warm.verify(&sample.digest, sample.signature.as_ref()).is_ok()
+            }));
             if let Ok(engine) = &engine {
                 let (signed, verified) = engine.per_second(algorithm, set, ROUND);
                 engine_sign = engine_sign.max(signed);

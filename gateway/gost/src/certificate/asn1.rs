@@ -20,7 +20,10 @@ impl<'a> Certificate<'a> {
         let mut fields = fields(AnyRef::from_der(der)?)?;
         let tbs = fields.tlv_bytes()?;
         let algorithm = AlgorithmIdentifier::<AnyRef<'_>>::decode(&mut fields)?.oid;
-        let signature = BitStringRef::decode(&mut fields)?.raw_bytes();
+        let signature = BitStringRef::decode(&mut fields)?;
+        let signature = signature
+            .as_bytes()
+            .ok_or_else(|| der::Error::from(Tag::BitString.value_error()))?;
         fields.finish()?;
         Ok(Self {
             tbs,

@@ -3,6 +3,8 @@
 //! A residue is kept in `N` limbs and need not be below the prime: of the few values that have two representations both
 //! are good until a result leaves the field.
 
+#![expect(clippy::needless_range_loop, reason = "the same limb of several numbers is meant")]
+
 use super::{Field, add_carry, choose, mul_add, sub_borrow, wide_mul, wide_square};
 use subtle::{Choice, ConstantTimeEq};
 

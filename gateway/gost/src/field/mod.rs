@@ -7,6 +7,8 @@
 
 mod crandall;
 mod montgomery;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use crandall::Crandall;
 pub(crate) use montgomery::{Modulus, Montgomery};

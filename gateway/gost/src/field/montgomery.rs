@@ -1,5 +1,7 @@
 //! Residues modulo any odd prime, kept as `x * R mod p` with `R = 2^(64 N)` (Montgomery, 1985), always below the prime.
 
+#![expect(clippy::needless_range_loop, reason = "the same limb of several numbers is meant")]
+
 use super::{Field, add_carry, choose, mul_add, sub_borrow};
 use std::marker::PhantomData;
 use subtle::{Choice, ConstantTimeEq};
