@@ -287,3 +287,73 @@ pub(crate) fn push_attribute_value(out: &mut String, value: &str) {
         _ => None,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Document, Limits};
+
+    /// Both canonical forms of the first descendant called `e`.
+    fn forms(xml: &str, prefixes: &[&str]) -> (String, String) {
+        let document = Document::parse(xml.as_bytes(), &Limits::default()).unwrap();
+        let mut element = document.root();
+        while element.local_name() != "e" {
+            element = element.children().next().unwrap();
+        }
+        (exclusive_c14n(element, prefixes), inclusive_c14n(element))
+    }
+
+    #[test]
+    fn exclusive_declares_what_is_used_and_inclusive_what_is_in_scope() {
+        let xml = r#"<r xmlns="urn:d" xmlns:a="urn:a" xmlns:b="urn:b" xml:lang="ru"><b:e a:x="1"><b:f/><g/></b:e></r>"#;
+        let (exclusive, inclusive) = forms(xml, &[]);
+        assert_eq!(
+            exclusive,
+            r#"<b:e xmlns:a="urn:a" xmlns:b="urn:b" a:x="1"><b:f></b:f><g xmlns="urn:d"></g></b:e>"#
+        );
+        assert_eq!(
+            inclusive,
+            r#"<b:e xmlns="urn:d" xmlns:a="urn:a" xmlns:b="urn:b" xml:lang="ru" a:x="1"><b:f></b:f><g></g></b:e>"#
+        );
+    }
+
+    #[test]
+    fn listed_prefixes_are_declared_where_their_scope_begins() {
+        let xml =
+            r#"<r xmlns="urn:d" xmlns:a="urn:a"><a:e><a:f xmlns:q="urn:q" xmlns=""/><a:g xmlns:q="urn:q"/></a:e></r>"#;
+        assert_eq!(
+            forms(xml, &["q", "#default", "none"]).0,
+            r#"<a:e xmlns="urn:d" xmlns:a="urn:a"><a:f xmlns="" xmlns:q="urn:q"></a:f><a:g xmlns:q="urn:q"></a:g></a:e>"#
+        );
+        assert_eq!(
+            forms(xml, &[]).0,
+            r#"<a:e xmlns:a="urn:a"><a:f></a:f><a:g></a:g></a:e>"#
+        );
+    }
+
+    #[test]
+    fn a_default_namespace_is_undeclared_only_where_one_was_declared() {
+        let (exclusive, inclusive) = forms(r#"<e xmlns=""><f xmlns="urn:f"><g xmlns=""/></f></e>"#, &[]);
+        assert_eq!(exclusive, r#"<e><f xmlns="urn:f"><g xmlns=""></g></f></e>"#);
+        assert_eq!(inclusive, exclusive);
+    }
+
+    #[test]
+    fn a_prefix_that_changes_its_namespace_is_declared_again_and_comes_back() {
+        let xml = r#"<p:e xmlns:p="urn:1"><p:f xmlns:p="urn:2"><p:g xmlns:p="urn:1"/></p:f><p:h/></p:e>"#;
+        assert_eq!(
+            forms(xml, &[]).0,
+            r#"<p:e xmlns:p="urn:1"><p:f xmlns:p="urn:2"><p:g xmlns:p="urn:1"></p:g></p:f><p:h></p:h></p:e>"#
+        );
+    }
+
+    #[test]
+    fn characters_are_written_as_the_standard_says() {
+        let xml =
+            "<e b='&#9;&#10;&#13;\"&gt;&lt;' a='x\r\ny'>]]&gt;&#13;\r\n\"<![CDATA[<&>]]><?pi  a\r\nb?><!-- --></e>";
+        assert_eq!(
+            forms(xml, &[]).0,
+            "<e a=\"x y\" b=\"&#x9;&#xA;&#xD;&quot;>&lt;\">]]&gt;&#xD;\n\"&lt;&amp;&gt;<?pi a\nb?></e>"
+        );
+    }
+}

@@ -44,7 +44,7 @@ struct Scanner<'t> {
     /// There is a numeric character reference somewhere.
     numeric_references: bool,
     nodes: usize,
-    /// Comparisons that looking up names may need, in the parser and when the tree is written out again.
+    /// Comparisons, of 16 octets each, that names may need in the parser and when the tree is written out again.
     lookups: usize,
     /// Octets of namespace names if every element and prefixed attribute had to declare the longest one in scope.
     repetition: usize,
@@ -56,8 +56,8 @@ struct Scanner<'t> {
 struct Scope {
     /// Namespace declarations here and above.
     declared: usize,
-    /// The length of the longest namespace name here and above.
-    longest_name: usize,
+    /// Octets of the longest declaration here and above.
+    longest: usize,
 }
 
 /// A name and what follows it.
@@ -124,7 +124,7 @@ impl<'t> Scanner<'t> {
                     return Err(self.broken(at, "the default namespace is declared twice"));
                 }
                 declared += 1;
-                scope.longest_name = scope.longest_name.max(value.len());
+                scope.longest = scope.longest.max(name.text.len() + value.len());
             } else if name.prefixed {
                 prefixed += 1;
             }
@@ -158,19 +158,21 @@ impl<'t> Scanner<'t> {
         Ok(at + 1)
     }
 
-    /// Books the work that an element will cost. What is left is at worst some tenths of a second for 8 MiB; what real
-    /// documents need is a tenth of it.
+    /// Books the work that an element will cost: looking up its names, comparing its attributes with each other, copying
+    /// the scope if it declares something; comparing long names costs more. What is left is at worst some tenths of a
+    /// second for 8 MiB; what real documents need is a tenth of it.
     fn spend(&mut self, scope: Scope, attributes: usize, prefixed: usize, declared: usize) -> Result<(), ParseError> {
-        self.lookups = self.lookups.saturating_add(scope.declared.saturating_mul(1 + prefixed));
-        self.lookups = self.lookups.saturating_add(attributes.saturating_mul(attributes) / 2);
+        let mut comparisons = scope.declared.saturating_mul(1 + prefixed);
+        comparisons = comparisons.saturating_add(attributes.saturating_mul(attributes) / 2);
         if declared > 0 {
-            self.lookups = self
-                .lookups
-                .saturating_add(scope.declared.saturating_mul(scope.declared) / 2);
+            comparisons = comparisons.saturating_add(scope.declared.saturating_mul(scope.declared) / 2);
         }
+        self.lookups = self
+            .lookups
+            .saturating_add(comparisons.saturating_mul(1 + scope.longest / 16));
         self.repetition = self
             .repetition
-            .saturating_add(scope.longest_name.saturating_mul(1 + prefixed));
+            .saturating_add(scope.longest.saturating_mul(1 + prefixed));
         let wasteful =
             |spent: usize, factor: usize| spent > self.bytes.len().saturating_mul(factor).saturating_add(1 << 20);
         if wasteful(self.lookups, 16) || wasteful(self.repetition, 8) {
@@ -530,7 +532,34 @@ mod tests {
             "<x:b/>".repeat(100_000)
         );
         assert_eq!(parse(&growing), Err(ParseError::Wasteful));
-        let ordinary = format!("<a{declarations}>{}</a>", "<n7:b>text</n7:b>".repeat(10_000));
+        let long_prefixes: String = (100..200)
+            .map(|n| format!(" xmlns:{}{n}='u'", "p".repeat(1000)))
+            .collect();
+        let comparing = format!("<a{long_prefixes}>{}</a>", "<b xmlns:x='u'/>".repeat(1000));
+        assert_eq!(parse(&comparing), Err(ParseError::Wasteful));
+        let long_name = format!(" xmlns:p='{}'", "u".repeat(1000));
+        let attributes: String = (0..250).map(|n| format!(" p:a{n}=''")).collect();
+        let matching = format!("<a{long_name}>{}</a>", format!("<b{attributes}/>").repeat(1000));
+        assert_eq!(parse(&matching), Err(ParseError::Wasteful));
+    }
+
+    #[test]
+    fn documents_with_many_namespaces_that_people_do_send_are_read() {
+        let declarations: String = (0..60)
+            .map(|n| format!(" xmlns:n{n}='urn://x-artefacts/some/where/{n}/1.0.0'"))
+            .collect();
+        let ordinary = format!(
+            "<a{declarations}>{}</a>",
+            "<n7:Name n8:kind='1'>text</n7:Name>".repeat(20_000)
+        );
         assert_eq!(parse(&ordinary), Ok(()));
+        let declaring = "<x:Name xmlns:x='http://www.w3.org/2001/XMLSchema' xmlns:y='urn://y' y:kind='1'>text</x:Name>";
+        assert_eq!(
+            parse(&format!(
+                "<a xmlns='urn:a' xmlns:b='urn:b' xmlns:c='urn:c'>{}</a>",
+                declaring.repeat(20_000)
+            )),
+            Ok(())
+        );
     }
 }

@@ -51,7 +51,13 @@ impl<'d, 'a> SignatureElement<'d, 'a> {
             return Err(SignatureRefusal::NotASignature);
         }
         let [signed_info, value, key_info] =
-            children(signature, "Signature", ["SignedInfo", "SignatureValue", "KeyInfo"])?;
+            children(signature, "Signature", ["SignedInfo", "SignatureValue", "KeyInfo"]).map_err(|refusal| {
+                if refusal == SignatureRefusal::Missing("KeyInfo") {
+                    SignatureRefusal::NoCertificate
+                } else {
+                    refusal
+                }
+            })?;
         let references = signed_info
             .children()
             .filter(|e| e.is(XMLDSIG_NAMESPACE, "Reference"))

@@ -1,4 +1,5 @@
 //! The bodies of the fuzz targets on the stable toolchain: seeds, and seeds damaged at random.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What holds for all documents.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What we sign verifies, in every algorithm and wherever it is put; other orders of transforms are executed literally.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

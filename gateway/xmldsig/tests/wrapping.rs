@@ -1,4 +1,5 @@
 //! Attempts to make somebody else's signature stand for what they did not sign. Each fails, and for its own reason.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! What several test programs share. Not every one uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr, unreachable_pub)]
 
 pub mod generator;
 pub mod signing;
