@@ -426,6 +426,27 @@ pub enum Refusal {
     Unavailable(String),
 }
 
+impl Refusal {
+    /// A short name for the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AlreadySent(_) => "already_sent",
+            Self::ForeignId(_) => "foreign_id",
+            Self::StaleMessageId { .. } => "stale_message_id",
+            Self::UnknownKind { .. } => "unknown_kind",
+            Self::IncorrectResponse { .. } => "incorrect_response",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::RecipientNotFound(_) => "recipient_not_found",
+            Self::FileReferences => "file_references",
+            Self::EndOfLife(_) => "end_of_life",
+            Self::Overflow { .. } => "overflow",
+            Self::UnknownMessageType { .. } => "unknown_message_type",
+            Self::TargetNotFound(_) => "target_not_found",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 fn may_text(direction: Direction) -> &'static str {
     match direction {
         Direction::Request => "request",

@@ -2,25 +2,42 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gost::{Certificate, Signer};
 use jiff::Timestamp;
 use journal::disk::Disk;
 use journal::{BodyError, Location, ReadError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::blobs::{self, Blobs};
 use crate::clock::Clock;
 use crate::command::{
     Accepted, Acknowledge, Acknowledged, Delivery, ForwardOutcome, Incoming, Lane, LaneHead, QuarantineDecision,
     Quarantined, QueueStatus, QueuedMessage, Received, Refusal, RefusedCall, RegistryChange, RegistryDiff, Take,
 };
-use crate::conditions::Condition;
+use crate::conditions::{Condition, INDEX};
+use crate::decide::Random;
 use crate::error::{IndexError, RegistryError, StartError};
+use crate::event::Event;
+use crate::inspect;
+use crate::keys;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Mnemonic, NodeId, Queue, UpstreamName};
+use crate::recover::{self, Recovered};
+use crate::refusals::Limiter;
 use crate::registry::Registry;
 use crate::settings::Settings;
-use crate::trace::TraceEntry;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::trace::{TraceEntry, trace};
+use crate::work::{Command, Desk, Reply};
+use crate::writer::{House, Writer};
+
+/// How often the index is flushed and synced.
+const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// What callers hear when the writer is gone.
+const ENDED: &str = "the engine has ended";
 
 /// What an engine is started with.
 pub struct Start {
@@ -37,182 +54,450 @@ pub struct Start {
 }
 
 /// The handle of a running engine; cheap to clone. All futures may be dropped at any time: the command then happens or
-/// does not happen, as if the answer had been lost on the way.
+/// does not happen, as if the answer had been lost on the way. When the last handle is dropped, the engine ends in order.
 #[derive(Clone)]
 pub struct Engine {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
 }
 
 impl Engine {
     /// Opens journal and index, recovers, and starts the writer thread.
+    ///
+    /// # Errors
+    /// See [`StartError`]. A damaged index is built anew; a damaged journal is not touched.
     pub fn start(start: Start) -> Result<Self, StartError> {
-        let _ = start;
-        unimplemented!()
+        let Start {
+            settings,
+            clock,
+            disk,
+            signer,
+            certificate,
+        } = start;
+        let Recovered { opened, index, last_at } = recover::open(&settings, Arc::clone(&disk))?;
+        let io = |error| StartError::Io {
+            path: settings.data_dir.join("registry"),
+            error,
+        };
+        let blobs = Blobs::open(Arc::clone(&disk), &settings.data_dir).map_err(io)?;
+        blobs.put(certificate.der()).map_err(io)?;
+        let registry = current_registry(&index, &blobs)?;
+        let boot = disk.boot_id().unwrap_or_default();
+        let tick = settings.tick;
+        let capacity = settings.waiting_commands.max(1);
+        let shared = Arc::new(Shared::new(
+            settings,
+            clock,
+            disk,
+            index,
+            opened.bodies,
+            blobs,
+            registry,
+        ));
+
+        let (commands, receiver) = mpsc::channel(capacity);
+        let now = shared.now();
+        let last_seq = opened.store.last_seq();
+        let snapshot_seq = opened
+            .store
+            .snapshots()
+            .latest()
+            .ok()
+            .flatten()
+            .map_or(0, |s| s.position().seq);
+        let desk = Desk {
+            shared: Arc::clone(&shared),
+            limiter: Limiter::default(),
+            random: Box::new(SystemRandom),
+            last_at: last_at.unwrap_or(now),
+            closed: None,
+        };
+        let mut writer = Writer {
+            shared: Arc::clone(&shared),
+            store: opened.store,
+            desk,
+            commands: receiver,
+            back: commands.downgrade(),
+            signer,
+            certificate,
+            house: House::new(now, last_seq, snapshot_seq),
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        writer.begin(Event::Started { version, boot })?;
+        spawn(writer, &shared, tick, commands.downgrade()).map_err(|error| StartError::Io {
+            path: shared.settings.data_dir.clone(),
+            error,
+        })?;
+        Ok(Self { shared, commands })
     }
 
     /// Accepts a message from a participant. Refusals are journaled by the engine itself.
+    ///
+    /// # Errors
+    /// Why it was refused; nothing was changed then.
     pub async fn accept(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
-        let _ = incoming;
-        unimplemented!()
+        self.ask(|reply| Command::Accept(Box::new(incoming), reply)).await
     }
 
-    /// Accepts what was pulled from an upstream. `Unavailable` is the only refusal: pull again later.
+    /// Accepts what was pulled from an upstream.
+    ///
+    /// # Errors
+    /// `Unavailable` is the only refusal: pull again later.
     pub async fn receive(&self, upstream: &UpstreamName, incoming: Incoming) -> Result<Received, Refusal> {
-        let _ = (upstream, incoming);
-        unimplemented!()
+        self.ask(|reply| Command::Receive(upstream.clone(), Box::new(incoming), reply))
+            .await
     }
 
     /// Our Ack for a pulled message reached the upstream: from now its identifier is remembered for 30 days more (I3).
+    ///
+    /// # Errors
+    /// `Unavailable`.
     pub async fn upstream_acknowledged(&self, upstream: &UpstreamName, id: MessageId) -> Result<(), Refusal> {
-        let _ = (upstream, id);
-        unimplemented!()
+        self.ask(|reply| Command::UpstreamAcknowledged(upstream.clone(), id, reply))
+            .await
     }
 
     /// Hands out the next message of a queue, under a lease.
+    ///
+    /// # Errors
+    /// `UnknownMessageType`, `Unavailable`.
     pub async fn take(&self, take: Take) -> Result<Option<Delivery>, Refusal> {
-        let _ = take;
-        unimplemented!()
+        self.ask(|reply| Command::Take(take, reply)).await
     }
 
     /// Takes a receiver's Ack.
+    ///
+    /// # Errors
+    /// `TargetNotFound`, `Unavailable`.
     pub async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<Acknowledged, Refusal> {
-        let _ = acknowledge;
-        unimplemented!()
+        self.ask(|reply| Command::Acknowledge(Box::new(acknowledge), reply))
+            .await
     }
 
     /// Journals that a door refused a recognised participant (not what the engine itself refused). Unsynced and
-    /// rate-limited; never waits.
+    /// rate-limited; never waits: when the writer is busy, it is left out.
     pub fn record_refusal(&self, refused: RefusedCall) {
-        let _ = refused;
-        unimplemented!()
+        if self.commands.try_send(Command::Refused(refused)).is_err() {
+            tracing::debug!("a refusal was not journaled, because the writer is busy");
+        }
     }
 
     /// Journals an incident: `kind` is a short word of the caller, `text` tells a person what happened, without payload.
     pub async fn record_incident(&self, kind: &str, text: String) {
-        let _ = (kind, text);
-        unimplemented!()
+        tracing::warn!(kind, text, "incident");
+        let kind = kind.to_owned();
+        if let Err(refusal) = self.ask(|reply| Command::Incident { kind, text, reply }).await {
+            tracing::error!(%refusal, "the incident was not journaled");
+        }
     }
 
     /// The registry as it is now.
     pub fn registry(&self) -> Arc<Registry> {
-        unimplemented!()
+        self.shared.registry()
     }
 
     /// Counts registry changes.
     pub fn registry_changed(&self) -> watch::Receiver<u64> {
-        unimplemented!()
+        self.shared.registry_changes.subscribe()
     }
 
-    /// Applies a registry change.
-    pub async fn apply_registry(&self, change: RegistryChange) -> Result<RegistryDiff, RegistryError> {
-        let _ = change;
-        unimplemented!()
+    /// Applies a registry change: stores its files, then commits the event that names them.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; nothing was changed then.
+    pub async fn apply_registry(&self, mut change: RegistryChange) -> Result<RegistryDiff, RegistryError> {
+        let files = std::mem::take(&mut change.blobs);
+        let blobs = self.shared.blobs.clone();
+        let store = move || {
+            for (name, octets) in &files {
+                if blobs::digest(octets) != *name {
+                    return Err(RegistryError::Digest(name.clone()));
+                }
+                let failed = |error| RegistryError::Io {
+                    path: blobs.path(name),
+                    error,
+                };
+                blobs.put(octets).map_err(failed)?;
+            }
+            Ok(())
+        };
+        let ended = || RegistryError::Unavailable(ENDED.to_owned());
+        tokio::task::spawn_blocking(store).await.map_err(|_| ended())??;
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Registry(Box::new(change), reply)).await;
+        sent.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 
     /// A certificate (DER) or schema file by its Streebog-256 in hexadecimal. Reads the disk.
+    ///
+    /// # Errors
+    /// It is not there, or not what its name says.
     pub fn blob(&self, hash: &str) -> io::Result<Vec<u8>> {
-        let _ = hash;
-        unimplemented!()
+        self.shared.blobs.get(hash)
     }
 
     /// Reads a body from the spool, off the async threads.
+    ///
+    /// # Errors
+    /// It is gone (its retention is over), damaged, or cannot be read.
     pub async fn body(&self, location: Location) -> Result<Vec<u8>, BodyError> {
-        let _ = location;
-        unimplemented!()
+        let shared = Arc::clone(&self.shared);
+        let path = shared.settings.data_dir.clone();
+        let read = tokio::task::spawn_blocking(move || shared.body(&location)).await;
+        read.unwrap_or_else(|error| {
+            Err(BodyError::Io {
+                path,
+                error: io::Error::other(error),
+            })
+        })
     }
 
     /// Lanes of an upstream that have something waiting.
     pub fn lanes(&self, upstream: &UpstreamName) -> Vec<Lane> {
-        let _ = upstream;
-        unimplemented!()
+        self.read(|state| inspect::lanes(state, upstream))
     }
 
     /// First waiting message of a lane.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn lane_head(&self, lane: &Lane) -> Result<Option<LaneHead>, IndexError> {
-        let _ = lane;
-        unimplemented!()
+        inspect::lane_head(&State::new(&*self.shared.index), lane, self.now())
     }
 
     /// Notified (with a stored permit) when something was queued for an upstream.
     pub fn upstream_work(&self, upstream: &UpstreamName) -> Arc<Notify> {
-        let _ = upstream;
-        unimplemented!()
+        self.shared.work(upstream)
     }
 
     /// An attempt upstream begins under this identifier; durable when it returns: before the first octet leaves.
+    ///
+    /// # Errors
+    /// `TargetNotFound` if the message is not the first of its lane (any more): look at the lane again.
     pub async fn forward_started(&self, seq: u64, id: MessageId) -> Result<(), Refusal> {
-        let _ = (seq, id);
-        unimplemented!()
+        self.ask(|reply| Command::ForwardStarted(seq, id, reply)).await
     }
 
-    /// What came of the attempt.
+    /// What came of the attempt. What the history forbids (a twin upstream) goes to quarantine instead.
+    ///
+    /// # Errors
+    /// `RecipientNotFound` if the message does not wait for an upstream.
     pub async fn forward_outcome(&self, seq: u64, outcome: ForwardOutcome) -> Result<(), Refusal> {
-        let _ = (seq, outcome);
-        unimplemented!()
+        self.ask(|reply| Command::ForwardOutcome(seq, outcome, reply)).await
     }
 
     /// Queues that hold something, in the order of their names.
     pub fn queues(&self) -> Vec<QueueStatus> {
-        unimplemented!()
+        self.read(inspect::queues)
     }
 
     /// The first messages of a queue, in order.
     pub fn queue(&self, queue: &Queue, limit: usize) -> Vec<QueuedMessage> {
-        let _ = (queue, limit);
-        unimplemented!()
+        self.read(|state| inspect::queue(state, queue, limit))
     }
 
     /// What a person must decide about, oldest first.
     pub fn quarantine(&self) -> Vec<Quarantined> {
-        unimplemented!()
+        self.read(inspect::quarantine)
     }
 
     /// A person's decision about a quarantined message (a rejection also about one that waits in a queue).
+    ///
+    /// # Errors
+    /// `RecipientNotFound` says why it cannot be done.
     pub async fn decide_quarantine(&self, seq: u64, decision: QuarantineDecision, by: &str) -> Result<(), Refusal> {
-        let _ = (seq, decision, by);
-        unimplemented!()
+        let unreadable = |error: &dyn std::fmt::Display| Refusal::Unavailable(error.to_string());
+        let message = self
+            .read_once(|state| state.message(seq))
+            .map_err(|error| unreadable(&error))?;
+        let facts = match message.and_then(|message| message.facts) {
+            Some(place) => {
+                let octets = self.body(place).await.map_err(|error| unreadable(&error))?;
+                Some(Box::new(
+                    serde_json::from_slice(&octets).map_err(|error| unreadable(&error))?,
+                ))
+            }
+            None => None,
+        };
+        let by = by.to_owned();
+        self.ask(|reply| Command::Decide {
+            seq,
+            decision,
+            by,
+            facts,
+            reply,
+        })
+        .await
     }
 
     /// The whole story of a message. Reads the journal: not for async threads.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub fn trace(&self, id: MessageId) -> Result<Vec<TraceEntry>, ReadError> {
-        let _ = id;
-        unimplemented!()
+        trace(Arc::clone(&self.shared.disk), &self.shared.settings.data_dir, id)
     }
 
     /// Names of a participant's queues with the number of waiting messages (GetIncomingQueueStatistics).
     pub fn statistics(&self, participant: &Mnemonic, node: Option<&NodeId>) -> Vec<(String, u64)> {
-        let _ = (participant, node);
-        unimplemented!()
+        self.read(|state| inspect::statistics(state, participant, node))
     }
 
     /// Conditions `journal`, `spool`, `index`, `disk` and `clock`.
     pub fn conditions(&self) -> Vec<Condition> {
-        unimplemented!()
+        self.shared.conditions.all()
     }
 
     /// What is counted.
     pub fn metrics(&self) -> &EngineMetrics {
-        unimplemented!()
+        &self.shared.metrics
     }
 
-    /// What is measured now.
+    /// What is measured now; sizes are those of the last tick.
     pub fn gauges(&self) -> Gauges {
-        unimplemented!()
+        let (sizes, needed) = *self
+            .shared
+            .sizes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Gauges {
+            queues: self.queues(),
+            leases: self.read(|state| inspect::count(state, b'l')),
+            quarantine: self.read(|state| inspect::count(state, b'q')),
+            spool_bytes: sizes.spool_bytes,
+            spool_needed_bytes: needed,
+            journal_bytes: sizes.journal_bytes,
+            journal_last_seq: self
+                .shared
+                .index
+                .position()
+                .ok()
+                .flatten()
+                .map_or(0, |position| position.seq),
+            disk_free_bytes: sizes.free_bytes.unwrap_or(0),
+        }
     }
 
     /// The present moment of the engine's clock.
     pub fn now(&self) -> Timestamp {
-        unimplemented!()
+        self.shared.now()
     }
 
     /// Finishes what is queued, writes the last checkpoint and the mark of an orderly end.
     pub async fn shutdown(&self) {
-        unimplemented!()
+        let (reply, ended) = oneshot::channel();
+        if self.commands.send(Command::Stop(reply)).await.is_ok() {
+            // Either the answer or the writer's end: both mean that it is over.
+            let _ = ended.await;
+        }
     }
 
     /// Ends when the engine has failed for good and the process must end; says why. Pending while all is well and
     /// after an orderly shutdown.
     pub async fn failed(&self) -> String {
-        unimplemented!()
+        let mut failed = self.shared.failed.subscribe();
+        loop {
+            if let Some(why) = failed.borrow_and_update().clone() {
+                return why;
+            }
+            if failed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
+        let ended = || Refusal::Unavailable(ENDED.to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    fn read_once<T>(&self, read: impl FnOnce(&State<'_>) -> Result<T, IndexError>) -> Result<T, IndexError> {
+        read(&State::new(&*self.shared.index))
+    }
+
+    /// Reads for people and metrics: an index that cannot be read shows as a condition.
+    fn read<T: Default>(&self, read: impl FnOnce(&State<'_>) -> Result<T, IndexError>) -> T {
+        self.read_once(read).unwrap_or_else(|error| {
+            let remedy = "restart the gateway: it builds the index anew from the journal";
+            self.shared
+                .conditions
+                .bad(INDEX, &error.to_string(), remedy, self.now());
+            T::default()
+        })
+    }
+}
+
+/// Builds the index of a stopped gateway anew from the last snapshot and the journal. Returns the last record's number.
+///
+/// # Errors
+/// As for [`Engine::start`].
+pub fn rebuild_index(settings: &Settings, disk: Arc<dyn Disk>) -> Result<u64, StartError> {
+    recover::rebuild_now(settings, disk)
+}
+
+/// The registry that the index points to.
+fn current_registry(index: &crate::index::Index, blobs: &Blobs) -> Result<Registry, StartError> {
+    let state = State::new(index);
+    let Some(digest) = state.get::<String>(&keys::registry())? else {
+        return Ok(Registry::default());
+    };
+    let failed = |error| StartError::Registry {
+        path: blobs.path(&digest),
+        error,
+    };
+    let octets = blobs.get(&digest).map_err(failed)?;
+    let content = serde_json::from_slice(&octets).map_err(|error| failed(io::Error::other(error)))?;
+    Ok(Registry::new(content))
+}
+
+/// Starts the writer, the ticker and the index's flusher; the latter two end with the writer.
+fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::WeakSender<Command>) -> io::Result<()> {
+    let (alive, ended) = std::sync::mpsc::channel::<()>();
+    let ticker = move || {
+        while ended.recv_timeout(tick) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let Some(commands) = commands.upgrade() else { return };
+            // A writer that is busy gets the next one.
+            let _ = commands.try_send(Command::Tick);
+        }
+    };
+    std::thread::Builder::new().name("ticker".to_owned()).spawn(ticker)?;
+
+    let (flusher_alive, ended) = std::sync::mpsc::channel::<()>();
+    let flushed = Arc::clone(shared);
+    let flusher = move || {
+        while ended.recv_timeout(FLUSH_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            match flushed.index.flush() {
+                Ok(()) => flushed.conditions.good(INDEX, flushed.now()),
+                Err(error) => {
+                    let remedy = "check the disk; a restart builds the index anew from the journal";
+                    flushed.conditions.bad(INDEX, &error.to_string(), remedy, flushed.now());
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("index-flush".to_owned())
+        .spawn(flusher)?;
+
+    let shared = Arc::clone(shared);
+    let write = move || {
+        let _helpers = (alive, flusher_alive);
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writer.run())).is_err() {
+            shared.fail("the writer panicked");
+        }
+    };
+    std::thread::Builder::new().name("writer".to_owned()).spawn(write)?;
+    Ok(())
+}
+
+/// The operating system's randomness.
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&mut self, octets: &mut [u8]) {
+        getrandom::fill(octets).expect("the operating system has randomness once it is up");
     }
 }

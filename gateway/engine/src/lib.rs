@@ -7,20 +7,38 @@
 //! [`Engine`] is the handle that doors, `forward` and the command line hold.
 #![forbid(unsafe_code)]
 
+mod apply;
+mod blobs;
+mod checkpoint;
 pub mod clock;
 pub mod command;
 mod conditions;
+mod decide;
 mod engine;
 mod error;
 pub mod event;
+mod index;
+mod inspect;
+mod keys;
+mod message;
 mod metrics;
 pub mod names;
+mod recover;
+mod refusals;
 pub mod registry;
+mod registry_change;
+mod retention;
 mod settings;
+mod shared;
+mod snapshot;
+mod state;
 mod trace;
+mod work;
+mod writer;
 
+pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
-pub use engine::{Engine, Start};
+pub use engine::{Engine, Start, rebuild_index};
 pub use error::{IndexError, RegistryError, StartError};
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use settings::Settings;

@@ -3,11 +3,12 @@
 //! A `Registry` is an immutable picture. The engine publishes a new one whenever a registry change is committed; doors
 //! look certificates and kinds up in it without asking the writer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gost::CertificateId;
 use serde::{Deserialize, Serialize};
 
+use crate::command::PayloadRoot;
 use crate::names::{KindName, Mnemonic, Party, UpstreamName};
 
 /// A connected system (участник, ИС).
@@ -167,6 +168,8 @@ pub struct Registry {
     content: RegistryContent,
     by_certificate: HashMap<CertificateId, Mnemonic>,
     by_root: HashMap<(String, String), (KindName, Direction)>,
+    permissions: HashMap<Party, HashSet<(KindName, May)>>,
+    routes: HashMap<KindName, Vec<usize>>,
 }
 
 /// Which of a kind's two root elements a payload has.
@@ -197,10 +200,21 @@ impl Registry {
                 (kind.name.clone(), Direction::Request),
             );
         }
+        let mut permissions: HashMap<Party, HashSet<(KindName, May)>> = HashMap::new();
+        for grant in &content.grants {
+            let allowed = permissions.entry(grant.party.clone()).or_default();
+            allowed.extend(grant.may.iter().map(|may| (grant.kind.clone(), *may)));
+        }
+        let mut routes: HashMap<KindName, Vec<usize>> = HashMap::new();
+        for (place, route) in content.routes.iter().enumerate() {
+            routes.entry(route.kind.clone()).or_default().push(place);
+        }
         Self {
             content,
             by_certificate,
             by_root,
+            permissions,
+            routes,
         }
     }
 
@@ -232,24 +246,29 @@ impl Registry {
 
     /// Whether a party may do something with a kind.
     pub fn allows(&self, party: &Party, kind: &KindName, may: May) -> bool {
-        self.content
-            .grants
-            .iter()
-            .any(|g| &g.party == party && &g.kind == kind && g.may.contains(&may))
+        self.permissions
+            .get(party)
+            .is_some_and(|allowed| allowed.contains(&(kind.clone(), may)))
+    }
+
+    /// Whether this is the root element of a kind's answers (it may be that of its requests as well).
+    pub(crate) fn is_response(kind: &Kind, root: &PayloadRoot) -> bool {
+        kind.namespace == root.namespace && kind.response == root.local
+    }
+
+    /// Routes of a kind in the order in which they are tried.
+    pub fn routes(&self, kind: &KindName) -> impl Iterator<Item = &Route> {
+        let places = self.routes.get(kind).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|place| self.content.routes.get(*place))
     }
 
     /// The payload paths that routes of a kind ask about; a door evaluates them and hands the values over in
     /// [`RoutingFacts`](crate::command::RoutingFacts).
     pub fn payload_paths(&self, kind: &KindName) -> impl Iterator<Item = &str> {
-        let kind = kind.clone();
-        self.content
-            .routes
-            .iter()
-            .filter(move |r| r.kind == kind)
-            .filter_map(|r| match &r.when {
-                Some(Condition::Payload { path, .. }) => Some(path.as_str()),
-                _ => None,
-            })
+        self.routes(kind).filter_map(|route| match &route.when {
+            Some(Condition::Payload { path, .. }) => Some(path.as_str()),
+            _ => None,
+        })
     }
 
     /// Upstreams that grants or routes name.

@@ -1,0 +1,296 @@
+//! From an event to changed rows: the only way in which rows change, for the writer as well as for a replay.
+//!
+//! What an event does depends on the rows before it and on nothing else: not on settings, not on the clock. So the index
+//! is a function of the journal (I6).
+
+mod forget;
+mod life;
+
+pub(crate) use forget::family;
+
+use jiff::Timestamp;
+use journal::Location;
+
+use crate::command::{ForwardOutcome, MessageType};
+use crate::error::IndexError;
+use crate::event::{AcceptedMessage, BodyName, Decided, Event};
+use crate::keys;
+use crate::message::{Attempts, Exchange, Held, Message, Micros, Pulled, State as Life};
+use crate::names::Party;
+use crate::state::State;
+
+/// Changes the rows as the event with this sequence number and time says.
+pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Event) -> Result<(), IndexError> {
+    let at = Micros::from(at);
+    match event {
+        Event::Accepted(accepted) => apply_accepted(state, seq, at, accepted),
+        Event::HandedOut { message, until } => handed_out(state, *message, at, until.map(Micros::from)),
+        Event::LeaseExpired { message } => change(state, *message, |state, seq, message| {
+            life::leave_lease(state, seq, message)?;
+            life::wait(state, seq, message);
+            Ok(())
+        }),
+        Event::Acknowledged { message, .. } => change(state, *message, |state, seq, message| {
+            life::finish(state, seq, message, at)
+        }),
+        Event::Expired { message } | Event::SchemaRejected { message } => reject(state, *message, at),
+        Event::ForwardStarted { message, id } => change(state, *message, |state, seq, message| {
+            let attempts = &mut message.attempts;
+            attempts.uncertain |= attempts.in_flight;
+            attempts.in_flight = true;
+            attempts.started += 1;
+            attempts.last_id = Some(*id);
+            if !attempts.ids.contains(id) {
+                attempts.ids.push(*id);
+                if let Some(Party::Upstream(upstream)) = &message.recipient {
+                    state.put(keys::northbound(upstream, *id), &seq);
+                }
+            }
+            Ok(())
+        }),
+        Event::ForwardOutcome { message, outcome } => forward_outcome(state, *message, at, outcome),
+        Event::Decided { message, decision, .. } => decided(state, *message, at, decision),
+        Event::UpstreamAcknowledged { upstream, id } => {
+            let key = keys::pulled(upstream, *id);
+            if let Some(mut pulled) = state.get::<Pulled>(&key)?
+                && pulled.acknowledged.is_none()
+            {
+                pulled.acknowledged = Some(at);
+                state.put(key, &pulled);
+                state.put(keys::pulled_due(at, upstream, *id), &());
+            }
+            Ok(())
+        }
+        Event::Registry { digest, .. } => {
+            state.put(keys::registry(), digest);
+            Ok(())
+        }
+        Event::Relocated { message, body, to, .. } => relocated(state, *message, *body, *to),
+        Event::SpoolRemoved { segment } => {
+            let copies = keys::copies(*segment);
+            let rows: Result<Vec<_>, _> = state.scan(&copies, copies.as_slice()).collect();
+            for (key, _) in rows? {
+                state.remove(keys::Key::from_slice(&key));
+            }
+            state.remove(keys::segment(*segment));
+            Ok(())
+        }
+        Event::Forgotten { what, through } => forget::forget(state, *what, through),
+        Event::Started { .. }
+        | Event::Stopped
+        | Event::Refused { .. }
+        | Event::Incident { .. }
+        | Event::Checkpoint { .. }
+        | Event::Snapshot { .. } => Ok(()),
+    }
+}
+
+/// Changes a message; one that is not there any more needs no change.
+fn change(
+    state: &mut State<'_>,
+    seq: u64,
+    with: impl FnOnce(&mut State<'_>, u64, &mut Message) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
+    if let Some(mut message) = state.message(seq)? {
+        with(state, seq, &mut message)?;
+        state.set_message(seq, &message);
+    }
+    Ok(())
+}
+
+fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedMessage) -> Result<(), IndexError> {
+    let mut message = Message {
+        id: event.id,
+        message_type: event.message_type,
+        sender: event.sender.clone(),
+        remote_sender: event.remote_sender.clone(),
+        recipient: event.recipient.clone(),
+        kind: event.kind.clone(),
+        node: event.node.clone(),
+        on_behalf: event.on_behalf.clone(),
+        reference: event.reference,
+        format: event.format.clone(),
+        parts: event.parts.clone(),
+        note: event.note,
+        facts: event.facts,
+        bytes: event.parts.iter().map(|(_, at)| u64::from(at.len)).sum(),
+        accepted_at: at,
+        end_of_life: event.end_of_life.map(Micros::from),
+        test: event.test,
+        about: event.about,
+        original: event.original,
+        state: Life::Waiting,
+        handed_out: false,
+        attempts: Attempts::default(),
+        exchange: event.token.map(|token| Exchange { token, closed: None }),
+    };
+    match &event.sender {
+        Party::Participant(sender) => state.put(keys::identifier(event.id), &(seq, sender)),
+        Party::Upstream(upstream) => {
+            state.put(
+                keys::pulled(upstream, event.id),
+                &Pulled {
+                    seq,
+                    acknowledged: None,
+                },
+            );
+        }
+        Party::Gateway => {}
+    }
+    for place in event
+        .parts
+        .iter()
+        .map(|(_, at)| at)
+        .chain(&event.note)
+        .chain(&event.facts)
+    {
+        life::need(state, seq, place, true)?;
+    }
+    if event.closes
+        && let Some(request) = event.about
+    {
+        close_exchange(state, request, at)?;
+    }
+    match &event.quarantine {
+        Some(cause) => {
+            message.state = Life::Quarantined;
+            state.put(
+                keys::quarantine(seq),
+                &Held {
+                    since: at,
+                    cause: cause.clone(),
+                },
+            );
+        }
+        None => life::enter_queue(state, seq, &mut message)?,
+    }
+    state.set_message(seq, &message);
+    Ok(())
+}
+
+fn handed_out(state: &mut State<'_>, seq: u64, at: Micros, until: Option<Micros>) -> Result<(), IndexError> {
+    change(state, seq, |state, seq, message| {
+        let Some(until) = until else {
+            return life::finish(state, seq, message, at);
+        };
+        life::lease(state, seq, message, until)?;
+        if !message.handed_out
+            && let Some(Party::Participant(recipient)) = &message.recipient
+        {
+            let key = keys::handed_out(recipient.as_str(), message.id);
+            let mut seqs: Vec<u64> = state.get(&key)?.unwrap_or_default();
+            seqs.push(seq);
+            state.put(key, &seqs);
+        }
+        message.handed_out = true;
+        Ok(())
+    })
+}
+
+fn forward_outcome(state: &mut State<'_>, seq: u64, at: Micros, outcome: &ForwardOutcome) -> Result<(), IndexError> {
+    match outcome {
+        ForwardOutcome::Rejected { .. } => return reject(state, seq, at),
+        ForwardOutcome::Quarantined { cause } => {
+            return change(state, seq, |state, seq, message| {
+                message.attempts.in_flight = false;
+                life::hold(
+                    state,
+                    seq,
+                    message,
+                    &Held {
+                        since: at,
+                        cause: cause.clone(),
+                    },
+                )
+            });
+        }
+        _ => {}
+    }
+    change(state, seq, |state, seq, message| {
+        let attempts = &mut message.attempts;
+        attempts.in_flight = false;
+        match outcome {
+            ForwardOutcome::Accepted | ForwardOutcome::AlreadySent => return life::finish(state, seq, message, at),
+            ForwardOutcome::Unknown { .. } => {
+                attempts.uncertain = true;
+                attempts.unknown += 1;
+            }
+            ForwardOutcome::SlowDown { .. } | ForwardOutcome::NotSent { .. } => attempts.unknown = 0,
+            ForwardOutcome::Renew => {
+                attempts.unknown = 0;
+                attempts.last_id = None;
+            }
+            ForwardOutcome::Rejected { .. } | ForwardOutcome::Quarantined { .. } => {}
+        }
+        Ok(())
+    })
+}
+
+fn decided(state: &mut State<'_>, seq: u64, at: Micros, decision: &Decided) -> Result<(), IndexError> {
+    if let Decided::Reject { .. } = decision {
+        return reject(state, seq, at);
+    }
+    if let Decided::Place(placement) = decision
+        && placement.closes
+        && let Some(request) = placement.about
+    {
+        close_exchange(state, request, at)?;
+    }
+    change(state, seq, |state, seq, message| {
+        if let Decided::Place(placement) = decision {
+            message.recipient = Some(placement.recipient.clone());
+            message.message_type = placement.message_type;
+            message.kind.clone_from(&placement.kind);
+            message.node.clone_from(&placement.node);
+            message.about = placement.about;
+            message.original = placement.original;
+            if let Some(facts) = message.facts.take() {
+                life::need(state, seq, &facts, false)?;
+            }
+        }
+        message.attempts.unknown = 0;
+        state.remove(keys::quarantine(seq));
+        life::enter_queue(state, seq, message)
+    })
+}
+
+/// Ends a message that will never be delivered, and with a request its exchange.
+fn reject(state: &mut State<'_>, seq: u64, at: Micros) -> Result<(), IndexError> {
+    change(state, seq, |state, seq, message| {
+        message.attempts.in_flight = false;
+        if let (MessageType::Request, Some(exchange)) = (message.message_type, &mut message.exchange) {
+            exchange.closed.get_or_insert(at);
+        }
+        life::finish(state, seq, message, at)
+    })
+}
+
+fn close_exchange(state: &mut State<'_>, request: u64, at: Micros) -> Result<(), IndexError> {
+    change(state, request, |state, seq, message| {
+        let Some(exchange) = &mut message.exchange else {
+            return Ok(());
+        };
+        if exchange.closed.is_none() {
+            exchange.closed = Some(at);
+            if let Life::Finished { at: finished, .. } = message.state {
+                state.remove(keys::unanswered(finished, seq));
+                state.put(keys::message_due(at, seq), &());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn relocated(state: &mut State<'_>, seq: u64, body: BodyName, to: Location) -> Result<(), IndexError> {
+    change(state, seq, |state, seq, message| {
+        let place = match body {
+            BodyName::Part(number) => message.parts.iter_mut().find(|(n, _)| *n == number).map(|(_, at)| at),
+            BodyName::Note => message.note.as_mut(),
+            BodyName::Facts => message.facts.as_mut(),
+        };
+        let Some(place) = place else { return Ok(()) };
+        let from = std::mem::replace(place, to);
+        life::need(state, seq, &from, false)?;
+        life::need_copy(state, seq, &to)
+    })
+}

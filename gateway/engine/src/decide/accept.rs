@@ -1,0 +1,302 @@
+//! Acceptance of what a participant sends. The checks stand in the order of DESIGN §6; the door made those before them.
+
+use jiff::Timestamp;
+
+use crate::command::{
+    Accepted, AnswerTo, Content, Incoming, MessageType, NoticeReason, PayloadRoot, Refusal, RoutingFacts, SchemaVerdict,
+};
+use crate::event::{AcceptedMessage, BodyName, Event};
+use crate::keys;
+use crate::message::{Attempts, Message, State as Life};
+use crate::names::{Mnemonic, Party, Queue};
+use crate::registry::{Direction, May};
+
+use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, route, settle};
+
+/// Decides about a message from a participant.
+pub(crate) fn accept(
+    context: &mut Context<'_, '_>,
+    incoming: Incoming,
+) -> Result<Decision<Accepted>, crate::error::IndexError> {
+    if let Some(foreign) = foreign_identifier(context, &incoming)? {
+        return Ok(foreign);
+    }
+    settle(decide(context, incoming))
+}
+
+fn decide(context: &mut Context<'_, '_>, mut incoming: Incoming) -> Result<Decision<Accepted>, Stop> {
+    let Party::Participant(sender) = incoming.sender.clone() else {
+        return Err(Refusal::Unavailable("only participants send through a door".to_owned()).into());
+    };
+    open(context, &incoming)?;
+    fresh(context, &incoming)?;
+    let (place, schema) = match &incoming.content {
+        Content::Request { root, routing, schema } => {
+            (request(context, &incoming.sender, root, routing)?, schema.clone())
+        }
+        Content::Response {
+            to: AnswerTo::Token(token),
+            answer,
+            schema,
+        } => (answer::by_token(context, &sender, token, answer)?, schema.clone()),
+        Content::Response {
+            to: AnswerTo::Original(_),
+            ..
+        } => {
+            return Err(Refusal::RecipientNotFound("an answer needs the ReplyTo of its request".to_owned()).into());
+        }
+    };
+    if incoming.file_references && matches!(place.recipient, Some(Party::Participant(_))) {
+        return Err(Refusal::FileReferences.into());
+    }
+    alive(context, &incoming)?;
+    room(context, &place, &incoming, &sender)?;
+
+    let seq = context.next_seq;
+    let answer = Accepted {
+        seq,
+        at: context.now,
+        recipient: place.recipient.clone().unwrap_or(Party::Gateway),
+        kind: place.kind.clone(),
+        message_type: place.message_type,
+    };
+    let token = (place.message_type == MessageType::Request).then(|| context.token());
+    let mut place = place;
+    if matches!(schema, SchemaVerdict::Invalid(_)) {
+        // It never reaches its receiver, so that it cannot end the exchange either.
+        place.closes = false;
+    }
+    let rejection = match schema {
+        SchemaVerdict::Invalid(errors) => {
+            let message = outline(&incoming, &place);
+            let details = "The content does not fit the schema of its kind";
+            let reason = NoticeReason::InvalidContent;
+            let notice = notice::rejection(context, seq, &message, reason, details, errors);
+            [Some(Event::SchemaRejected { message: seq }.into()), notice]
+        }
+        SchemaVerdict::NotChecked | SchemaVerdict::Valid => [None, None],
+    };
+    let accepted = planned(&mut incoming, place, token, None);
+    let events = std::iter::once(accepted)
+        .chain(rejection.into_iter().flatten())
+        .collect();
+    Ok(Decision {
+        events,
+        answer: Ok(answer),
+    })
+}
+
+/// Where a message goes, and what it is there.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) recipient: Option<Party>,
+    pub(super) message_type: MessageType,
+    pub(super) kind: Option<crate::names::KindName>,
+    pub(super) node: Option<crate::names::NodeId>,
+    pub(super) about: Option<u64>,
+    pub(super) original: Option<crate::names::MessageId>,
+    pub(super) closes: bool,
+}
+
+/// I9: when nothing can be promised, nothing is accepted.
+pub(super) fn open(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Refusal> {
+    if let Some(why) = context.closed {
+        return Err(Refusal::Unavailable(why.to_owned()));
+    }
+    if incoming.parts.iter().any(|part| part.number > BodyName::LAST_PART) {
+        return Err(Refusal::Unavailable("too many parts".to_owned()));
+    }
+    Ok(())
+}
+
+fn fresh(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Stop> {
+    let id = incoming.message_id;
+    let time = id.time().unwrap_or(Timestamp::MIN);
+    let oldest = earlier(context.latest, context.settings.stale_after);
+    if time < oldest || time > later(context.latest, context.settings.future_skew) {
+        return Err(Refusal::StaleMessageId { id, time }.into());
+    }
+    match context.state.get::<(u64, Mnemonic)>(&keys::identifier(id))? {
+        Some(_) => Err(Refusal::AlreadySent(id).into()),
+        None => Ok(()),
+    }
+}
+
+/// Somebody uses an identifier that belongs to another sender: refused with an incident, whatever else is wrong.
+fn foreign_identifier(
+    context: &Context<'_, '_>,
+    incoming: &Incoming,
+) -> Result<Option<Decision<Accepted>>, crate::error::IndexError> {
+    let Party::Participant(sender) = &incoming.sender else {
+        return Ok(None);
+    };
+    let id = incoming.message_id;
+    let known = context.state.get::<(u64, Mnemonic)>(&keys::identifier(id))?;
+    Ok(known.filter(|(_, owner)| owner != sender).map(|(_, owner)| {
+        let text = format!("{sender} used the identifier {id}, which belongs to a message of {owner}");
+        let incident = Event::Incident {
+            kind: "foreign_id".to_owned(),
+            text,
+        };
+        Decision {
+            events: vec![incident.into()],
+            answer: Err(Refusal::ForeignId(id)),
+        }
+    }))
+}
+
+/// Kind, access and route of a request.
+pub(super) fn request(
+    context: &Context<'_, '_>,
+    sender: &Party,
+    root: &PayloadRoot,
+    facts: &RoutingFacts,
+) -> Result<Place, Refusal> {
+    let registry = context.registry;
+    let kind = match registry.kind_by_root(&root.namespace, &root.local) {
+        Some((kind, Direction::Request)) => kind,
+        _ => {
+            return Err(Refusal::UnknownKind {
+                namespace: root.namespace.clone(),
+                local: root.local.clone(),
+            });
+        }
+    };
+    let denied = |party: &Party, direction| Refusal::AccessDenied {
+        party: party.clone(),
+        kind: kind.name.clone(),
+        direction,
+    };
+    if !registry.allows(sender, &kind.name, May::Request) {
+        return Err(denied(sender, Direction::Request));
+    }
+    let recipient = route::route(registry, kind, facts).map_err(Refusal::RecipientNotFound)?;
+    if !registry.allows(&recipient, &kind.name, May::Provide) {
+        return Err(denied(&recipient, Direction::Response));
+    }
+    Ok(Place {
+        recipient: Some(recipient),
+        message_type: MessageType::Request,
+        kind: Some(kind.name.clone()),
+        node: None,
+        about: None,
+        original: None,
+        closes: false,
+    })
+}
+
+fn alive(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Refusal> {
+    match incoming.end_of_life {
+        Some(end) if end <= context.now => Err(Refusal::EndOfLife(end)),
+        _ => Ok(()),
+    }
+}
+
+/// The quota: of a participant's queue, or of this sender's share of an upstream's queue.
+fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &Mnemonic) -> Result<(), Stop> {
+    let Some(queue) = outline(incoming, place).queue() else {
+        return Ok(());
+    };
+    let key = match &queue {
+        Queue::Upstream(_) => keys::count_sender(&queue, sender.as_str()),
+        _ => keys::count_queue(&queue),
+    };
+    let counters = context.state.counters(&key)?;
+    let octets: u64 = incoming.parts.iter().map(|part| part.octets.len() as u64).sum();
+    let settings = context.settings;
+    let limit = if counters.messages >= settings.queue_messages {
+        format!("{} messages", settings.queue_messages)
+    } else if counters.bytes.saturating_add(octets) > settings.queue_bytes {
+        format!("{} octets", settings.queue_bytes)
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::Overflow { queue, limit }.into())
+}
+
+/// The accept event. Takes the bodies out of the command.
+pub(super) fn planned(
+    incoming: &mut Incoming,
+    place: Place,
+    token: Option<[u8; 16]>,
+    quarantine: Option<(String, Vec<u8>)>,
+) -> Planned {
+    let (quarantine, facts) = quarantine.unzip();
+    let node = if place.message_type == MessageType::Request {
+        incoming.node.take()
+    } else {
+        place.node
+    };
+    let event = AcceptedMessage {
+        id: incoming.message_id,
+        message_type: place.message_type,
+        door: incoming.door.to_owned(),
+        sender: incoming.sender.clone(),
+        remote_sender: incoming.remote_sender.take(),
+        recipient: place.recipient,
+        kind: place.kind,
+        node,
+        on_behalf: None,
+        reference: incoming.reference_id,
+        end_of_life: incoming.end_of_life,
+        test: incoming.test,
+        format: std::mem::take(&mut incoming.format),
+        parts: Vec::new(),
+        note: None,
+        facts: None,
+        attachments: incoming.attachments,
+        about: place.about,
+        original: place.original,
+        closes: place.closes,
+        token,
+        quarantine,
+        evidence: Some(incoming.evidence.clone()),
+    };
+    let parts = std::mem::take(&mut incoming.parts)
+        .into_iter()
+        .map(|part| (part.number, part.octets))
+        .collect();
+    let bodies = Bodies {
+        parts,
+        note: incoming.exchange_note.take(),
+        facts,
+    };
+    Planned {
+        event: Event::Accepted(Box::new(event)),
+        bodies,
+    }
+}
+
+/// The message as far as queues and notices care, before it exists.
+fn outline(incoming: &Incoming, place: &Place) -> Message {
+    let node = if place.message_type == MessageType::Request {
+        &incoming.node
+    } else {
+        &place.node
+    };
+    Message {
+        id: incoming.message_id,
+        message_type: place.message_type,
+        sender: incoming.sender.clone(),
+        remote_sender: None,
+        recipient: place.recipient.clone(),
+        kind: place.kind.clone(),
+        node: node.clone(),
+        on_behalf: None,
+        reference: incoming.reference_id,
+        format: String::new(),
+        parts: Vec::new(),
+        note: None,
+        facts: None,
+        bytes: 0,
+        accepted_at: crate::message::Micros(0),
+        end_of_life: None,
+        test: incoming.test,
+        about: place.about,
+        original: place.original,
+        state: Life::Waiting,
+        handed_out: false,
+        attempts: Attempts::default(),
+        exchange: None,
+    }
+}

@@ -1,0 +1,48 @@
+//! Acknowledgement by the receiver.
+
+use crate::command::{Acknowledge, Acknowledged, Refusal};
+use crate::error::IndexError;
+use crate::event::Event;
+use crate::keys;
+use crate::message::{Micros, State as Life};
+
+use super::{Context, Decision, Planned};
+
+/// Decides about an Ack: for a message that was handed out to this receiver and stands in its queue, in time or late.
+pub(crate) fn acknowledge(context: &Context<'_, '_>, ack: Acknowledge) -> Result<Decision<Acknowledged>, IndexError> {
+    let key = keys::handed_out(ack.participant.as_str(), ack.target);
+    let handed_out: Vec<u64> = context.state.get(&key)?.unwrap_or_default();
+    let unknown = Refusal::TargetNotFound(ack.target);
+    let Some(seq) = handed_out.last().copied() else {
+        return Ok(Decision::refuse(unknown));
+    };
+    let Some(message) = context.state.message(seq)? else {
+        return Ok(Decision::refuse(unknown));
+    };
+    let late = !matches!(message.state, Life::Leased { until } if until > Micros::from(context.now));
+    let mut events: Vec<Planned> = Vec::new();
+    if !ack.accepted {
+        let text = format!(
+            "{} says that our signature on message {} (record {seq}) does not verify",
+            ack.participant, ack.target
+        );
+        events.push(
+            Event::Incident {
+                kind: "ack_not_accepted".to_owned(),
+                text,
+            }
+            .into(),
+        );
+    }
+    let event = Event::Acknowledged {
+        message: seq,
+        accepted: ack.accepted,
+        late,
+        evidence: ack.evidence,
+    };
+    events.insert(0, event.into());
+    Ok(Decision {
+        events,
+        answer: Ok(Acknowledged { seq, late }),
+    })
+}

@@ -1,0 +1,114 @@
+//! A person's decision about a message.
+
+use crate::command::{NoticeReason, QuarantineDecision, Refusal};
+use crate::error::IndexError;
+use crate::event::{Decided, Event, Placement};
+use crate::message::{Message, State as Life};
+use crate::names::Party;
+
+use super::receive::{self, Facts};
+use super::{Context, Decision, Planned, notice};
+
+/// Longest reason that is kept, in characters.
+const REASON: usize = 500;
+
+/// Decides: `retry` is for what is in quarantine, `reject` also for what waits.
+pub(crate) fn decide(
+    context: &mut Context<'_, '_>,
+    seq: u64,
+    decision: QuarantineDecision,
+    by: &str,
+    facts: Option<&Facts>,
+) -> Result<Decision<()>, IndexError> {
+    let not_there = |why: &str| {
+        Ok(Decision::refuse(Refusal::RecipientNotFound(format!(
+            "message {seq} {why}"
+        ))))
+    };
+    let Some(message) = context.state.message(seq)? else {
+        return not_there("is not known");
+    };
+    let by = by.to_owned();
+    match (decision, message.state) {
+        (QuarantineDecision::Retry, Life::Quarantined) => {
+            let decision = if message.recipient.is_some() {
+                Decided::Retry
+            } else {
+                match placement(context, &message, facts)? {
+                    Ok(placement) => Decided::Place(Box::new(placement)),
+                    Err(cause) => return Ok(Decision::refuse(Refusal::RecipientNotFound(cause))),
+                }
+            };
+            let event = Event::Decided {
+                message: seq,
+                by,
+                decision,
+            };
+            Ok(Decision {
+                events: vec![event.into()],
+                answer: Ok(()),
+            })
+        }
+        (QuarantineDecision::Retry, _) => not_there("is not in quarantine"),
+        (QuarantineDecision::Reject { reason }, Life::Quarantined) => reject(context, seq, &message, by, &reason),
+        (QuarantineDecision::Reject { reason }, Life::Waiting) if message.attempts.certainly_not_sent() => {
+            reject(context, seq, &message, by, &reason)
+        }
+        (QuarantineDecision::Reject { .. }, Life::Waiting) => not_there("may have been sent upstream already"),
+        (QuarantineDecision::Reject { .. }, Life::Leased { .. }) => not_there("is handed out"),
+        (QuarantineDecision::Reject { .. }, Life::Finished { .. }) => not_there("has ended"),
+    }
+}
+
+fn reject(
+    context: &mut Context<'_, '_>,
+    seq: u64,
+    message: &Message,
+    by: String,
+    reason: &str,
+) -> Result<Decision<()>, IndexError> {
+    let reason: String = reason.chars().take(REASON).collect();
+    let notice = notice::rejection(context, seq, message, NoticeReason::Operator, &reason, Vec::new());
+    let event: Planned = Event::Decided {
+        message: seq,
+        by,
+        decision: Decided::Reject { reason },
+    }
+    .into();
+    Ok(Decision {
+        events: std::iter::once(event).chain(notice).collect(),
+        answer: Ok(()),
+    })
+}
+
+/// Tries again to place what came from an upstream, with the registry as it is now.
+fn placement(
+    context: &Context<'_, '_>,
+    message: &Message,
+    facts: Option<&Facts>,
+) -> Result<Result<Placement, String>, IndexError> {
+    let (Party::Upstream(upstream), Some(facts)) = (&message.sender, facts) else {
+        return Ok(Err("what is needed to place it is not kept any more".to_owned()));
+    };
+    let place = match receive::place(context, upstream, facts)? {
+        Ok(place) => place,
+        Err(unplaced) => return Ok(Err(unplaced.cause)),
+    };
+    let Some(recipient) = place.recipient else {
+        return Ok(Err("nobody receives it".to_owned()));
+    };
+    Ok(Ok(Placement {
+        recipient,
+        message_type: place.message_type,
+        kind: place.kind,
+        // A request's own sub-queue stays: its answers go there.
+        node: if message.exchange.is_some() {
+            message.node.clone()
+        } else {
+            place.node
+        },
+        about: place.about,
+        original: place.original,
+        closes: place.closes,
+    }))
+}

@@ -1,0 +1,143 @@
+//! The index in sled: one tree, written by one thread in one atomic batch per engine batch, flushed lazily.
+//!
+//! It is never the only copy of anything. sled's `flush` does not sync (it calls `sync_file_range`), so a thread of ours
+//! flushes and syncs a few times a second; whether that has happened yet matters only for how much is replayed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use journal::Position;
+use serde::{Deserialize, Serialize};
+use sled::IVec;
+
+use crate::error::IndexError;
+use crate::snapshot::Dump;
+use crate::state::{Overlay, Rows, decode};
+
+/// Format of keys and values; an index of another format is built anew.
+const FORMAT: u32 = 1;
+const FORMAT_KEY: &[u8] = b"z\0format";
+const POSITION_KEY: &[u8] = b"z\0position";
+
+/// An open index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    db: sled::Db,
+    dir: PathBuf,
+    dump: Mutex<Option<Dump>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPosition {
+    seq: u64,
+    digest: [u8; 32],
+}
+
+impl Index {
+    /// Opens or creates an index. sled's recovery may panic on damaged files: that is an error here.
+    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+        let path = dir.to_owned();
+        let config = sled::Config::new()
+            .path(&path)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(None);
+        let opening = std::thread::Builder::new()
+            .name("index-open".to_owned())
+            .spawn(move || config.open());
+        let opened = opening.map_err(|error| IndexError::Files(error.to_string()))?.join();
+        let db = opened.map_err(|_| IndexError::Files(format!("{} is damaged", dir.display())))??;
+        Ok(Self {
+            db,
+            dir: dir.to_owned(),
+            dump: Mutex::new(None),
+        })
+    }
+
+    /// The place in the journal that the rows reflect; `None` for an empty index and for one of another format.
+    pub(crate) fn position(&self) -> Result<Option<Position>, IndexError> {
+        let format = self.db.get(FORMAT_KEY)?;
+        let current = format.map(|value| decode::<u32>(FORMAT_KEY, &value)).transpose()? == Some(FORMAT);
+        match self.db.get(POSITION_KEY)? {
+            Some(value) if current => {
+                let StoredPosition { seq, digest } = decode(POSITION_KEY, &value)?;
+                Ok(Some(Position { seq, digest }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Applies the changes of a batch together with the position that they lead to.
+    pub(crate) fn apply(&self, overlay: Overlay, position: Position) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        let stored = StoredPosition {
+            seq: position.seq,
+            digest: position.digest,
+        };
+        let value = postcard::to_stdvec(&stored).expect("rows are plain data, which postcard can write");
+        let mut dump = self.dump();
+        if let Some(dump) = dump.as_mut() {
+            dump.save(&self.db, &overlay)?;
+        }
+        for (key, value) in overlay {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(POSITION_KEY, value);
+        self.db.apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// Marks a fresh index as one of this format; the first thing written to it.
+    pub(crate) fn mark_format(&self) -> Result<(), IndexError> {
+        let value = postcard::to_stdvec(&FORMAT).expect("a number can be written");
+        self.db.insert(FORMAT_KEY, value)?;
+        Ok(())
+    }
+
+    /// Brings what was applied to the disk.
+    pub(crate) fn flush(&self) -> Result<(), IndexError> {
+        self.db.flush()?;
+        let sync = || std::fs::File::open(self.dir.join("db"))?.sync_data();
+        sync().map_err(|error| IndexError::Files(format!("{}: {error}", self.dir.join("db").display())))
+    }
+
+    /// Octets of the files.
+    pub(crate) fn disk_bytes(&self) -> Result<u64, IndexError> {
+        Ok(self.db.size_on_disk()?)
+    }
+
+    /// Octets of the rows; reads all of them.
+    pub(crate) fn row_bytes(&self) -> Result<u64, IndexError> {
+        self.db.iter().try_fold(0, |sum, row| {
+            let (key, value) = row?;
+            Ok(sum + key.len() as u64 + value.len() as u64)
+        })
+    }
+
+    /// The dump that is being made, if any; applying waits while this is held.
+    pub(crate) fn dump(&self) -> MutexGuard<'_, Option<Dump>> {
+        self.dump.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows of a key range for a dump, without what describes the index itself.
+    pub(crate) fn chunk(&self, from: &[u8], limit: usize) -> Result<Vec<(IVec, IVec)>, IndexError> {
+        self.db.range(from..).take(limit).map(|row| Ok(row?)).collect()
+    }
+
+    /// Whether a row belongs to the state, and not to the index itself.
+    pub(crate) fn is_state(key: &[u8]) -> bool {
+        key != FORMAT_KEY && key != POSITION_KEY
+    }
+}
+
+impl Rows for Index {
+    fn get(&self, key: &[u8]) -> Result<Option<IVec>, IndexError> {
+        Ok(self.db.get(key)?)
+    }
+
+    fn from<'a>(&'a self, from: &[u8]) -> Box<dyn Iterator<Item = Result<(IVec, IVec), IndexError>> + 'a> {
+        Box::new(self.db.range(from..).map(|row| Ok(row?)))
+    }
+}

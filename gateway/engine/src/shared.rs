@@ -1,0 +1,138 @@
+//! What the handle, the writer and its helpers share.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use journal::disk::Disk;
+use journal::{Bodies, BodyError, Location, Sizes};
+use tokio::sync::{Notify, watch};
+
+use crate::blobs::Blobs;
+use crate::clock::Clock;
+use crate::conditions::Conditions;
+use crate::index::Index;
+use crate::metrics::EngineMetrics;
+use crate::names::UpstreamName;
+use crate::registry::Registry;
+use crate::settings::Settings;
+
+/// Shared parts of an engine.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) bodies: Bodies,
+    pub(crate) blobs: Blobs,
+    pub(crate) conditions: Conditions,
+    pub(crate) metrics: EngineMetrics,
+    pub(crate) sizes: Mutex<(Sizes, u64)>,
+    pub(crate) moved: Moved,
+    pub(crate) failed: watch::Sender<Option<String>>,
+    pub(crate) registry_changes: watch::Sender<u64>,
+    registry: RwLock<Arc<Registry>>,
+    work: Mutex<HashMap<UpstreamName, Arc<Notify>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+        index: Arc<Index>,
+        bodies: Bodies,
+        blobs: Blobs,
+        registry: Registry,
+    ) -> Self {
+        let conditions = Conditions::new(clock.now());
+        Self {
+            settings,
+            clock,
+            disk,
+            index,
+            bodies,
+            blobs,
+            conditions,
+            metrics: EngineMetrics::default(),
+            sizes: Mutex::default(),
+            moved: Moved::default(),
+            failed: watch::Sender::new(None),
+            registry_changes: watch::Sender::new(0),
+            registry: RwLock::new(Arc::new(registry)),
+            work: Mutex::default(),
+        }
+    }
+
+    /// The present moment in the engine's grain, microseconds: what the journal says is what decisions were made with.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn publish(&self, registry: Arc<Registry>) {
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = registry;
+        self.registry_changes.send_modify(|n| *n += 1);
+    }
+
+    pub(crate) fn work(&self, upstream: &UpstreamName) -> Arc<Notify> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(work.entry(upstream.clone()).or_default())
+    }
+
+    /// The engine has failed for good.
+    pub(crate) fn fail(&self, why: &str) {
+        self.failed.send_modify(|failed| {
+            failed.get_or_insert_with(|| why.to_owned());
+        });
+    }
+
+    /// Reads a body; one that was moved meanwhile at its new place.
+    pub(crate) fn body(&self, place: &Location) -> Result<Vec<u8>, BodyError> {
+        let mut place = *place;
+        loop {
+            match self.bodies.read_record(&place) {
+                Ok(body) => return Ok(body.octets),
+                Err(BodyError::Gone(segment)) => match self.moved.to(&place) {
+                    Some(next) => place = next,
+                    None => return Err(BodyError::Gone(segment)),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Where bodies went that were copied forward lately, for those who learnt the old place before.
+#[derive(Debug, Default)]
+pub(crate) struct Moved(Mutex<(HashMap<Location, Location>, VecDeque<Location>)>);
+
+impl Moved {
+    /// Moves that are remembered.
+    const KEPT: usize = 100_000;
+
+    pub(crate) fn remember(&self, from: Location, to: Location) {
+        let mut moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (places, order) = &mut *moved;
+        places.insert(from, to);
+        order.push_back(from);
+        if order.len() > Self::KEPT
+            && let Some(oldest) = order.pop_front()
+        {
+            places.remove(&oldest);
+        }
+    }
+
+    fn to(&self, from: &Location) -> Option<Location> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .get(from)
+            .copied()
+    }
+}

@@ -1,0 +1,598 @@
+//! Commands, and one batch of them on its way from decisions to answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use journal::{Batch, CommitError, Location};
+use tokio::sync::oneshot;
+
+use crate::apply::apply;
+use crate::command::{
+    Accepted, Acknowledge, Acknowledged, Delivery, ForwardOutcome, Incoming, QuarantineDecision, Received, Refusal,
+    RefusedCall, RegistryChange, RegistryDiff, Take,
+};
+use crate::decide::receive::Facts;
+use crate::decide::{self, Context, Decision, Planned, Random};
+use crate::error::{IndexError, RegistryError};
+use crate::event::{BodyName, Event};
+use crate::names::{MessageId, Mnemonic, Party, UpstreamName};
+use crate::refusals::Limiter;
+use crate::registry::Registry;
+use crate::registry_change;
+use crate::retention::Survivor;
+use crate::shared::Shared;
+use crate::snapshot::DumpError;
+use crate::state::{Overlay, State};
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What the writer is asked to do.
+pub(crate) enum Command {
+    Accept(Box<Incoming>, Reply<Accepted>),
+    Receive(UpstreamName, Box<Incoming>, Reply<Received>),
+    UpstreamAcknowledged(UpstreamName, MessageId, Reply<()>),
+    Take(Take, Reply<Option<Delivery>>),
+    Acknowledge(Box<Acknowledge>, Reply<Acknowledged>),
+    Refused(RefusedCall),
+    Incident {
+        kind: String,
+        text: String,
+        reply: Reply<()>,
+    },
+    Registry(
+        Box<RegistryChange>,
+        oneshot::Sender<Result<RegistryDiff, RegistryError>>,
+    ),
+    ForwardStarted(u64, MessageId, Reply<()>),
+    ForwardOutcome(u64, ForwardOutcome, Reply<()>),
+    Decide {
+        seq: u64,
+        decision: QuarantineDecision,
+        by: String,
+        facts: Option<Box<Facts>>,
+        reply: Reply<()>,
+    },
+    Tick,
+    Copy(Vec<Survivor>),
+    Copied {
+        segment: u64,
+        complete: bool,
+    },
+    Snapshot(Result<(journal::Position, journal::Digest), DumpError>),
+    Stop(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Answers that it cannot be done now.
+    pub(crate) fn fail(self, why: &str) {
+        fn unavailable<T>(reply: Reply<T>, why: &str) {
+            // Whoever has stopped waiting needs no answer.
+            let _ = reply.send(Err(Refusal::Unavailable(why.to_owned())));
+        }
+        match self {
+            Self::Accept(_, reply) => unavailable(reply, why),
+            Self::Receive(_, _, reply) => unavailable(reply, why),
+            Self::Take(_, reply) => unavailable(reply, why),
+            Self::Acknowledge(_, reply) => unavailable(reply, why),
+            Self::UpstreamAcknowledged(_, _, reply)
+            | Self::Incident { reply, .. }
+            | Self::ForwardStarted(_, _, reply)
+            | Self::ForwardOutcome(_, _, reply)
+            | Self::Decide { reply, .. } => unavailable(reply, why),
+            Self::Registry(_, reply) => {
+                let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
+            }
+            Self::Refused(_) | Self::Tick | Self::Copy(_) | Self::Copied { .. } | Self::Snapshot(_) | Self::Stop(_) => {
+            }
+        }
+    }
+}
+
+/// An answer that waits for the commit.
+trait Answer: Send {
+    fn give(self: Box<Self>);
+    fn fail(self: Box<Self>, why: &str);
+}
+
+struct Waiting<T, E> {
+    reply: oneshot::Sender<Result<T, E>>,
+    result: Result<T, E>,
+    unavailable: fn(String) -> E,
+}
+
+impl<T: Send, E: Send> Answer for Waiting<T, E> {
+    fn give(self: Box<Self>) {
+        let _ = self.reply.send(self.result);
+    }
+
+    fn fail(self: Box<Self>, why: &str) {
+        let _ = self.reply.send(Err((self.unavailable)(why.to_owned())));
+    }
+}
+
+/// Why a batch came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No space: the state is as before, and it may be tried again later.
+    NoSpace(String),
+    /// The engine cannot go on.
+    Fatal(String),
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        Self::Fatal(error.to_string())
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NoSpace { .. } => Self::NoSpace(error.to_string()),
+            CommitError::Fatal(_) | CommitError::TooLarge { .. } | CommitError::Event(_) => {
+                Self::Fatal(error.to_string())
+            }
+        }
+    }
+}
+
+/// What a writer keeps from batch to batch and decisions need.
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) limiter: Limiter,
+    pub(crate) random: Box<dyn Random + Send>,
+    /// Latest time in the journal.
+    pub(crate) last_at: Timestamp,
+    pub(crate) closed: Option<String>,
+}
+
+/// A batch that is being decided.
+pub(crate) struct Work<'a> {
+    desk: &'a mut Desk,
+    batch: Batch<'a>,
+    state: State<'a>,
+    registry: Arc<Registry>,
+    now: Timestamp,
+    answers: Vec<Box<dyn Answer>>,
+    done: Done,
+}
+
+/// What a batch did, for what follows its commit.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) commands: usize,
+    pub(crate) events: u64,
+    /// At least one event must be durable before the answers are given.
+    durable: bool,
+    pub(crate) registry: Option<Arc<Registry>>,
+    upstreams: BTreeSet<UpstreamName>,
+    accepted: Vec<(&'static str, Accepted)>,
+    delivered: Vec<Mnemonic>,
+    moved: Vec<(Location, Location)>,
+    /// The tick found more than it handles at once.
+    pub(crate) more: bool,
+    pub(crate) ticked: bool,
+    pub(crate) copied: Option<(u64, bool)>,
+    pub(crate) snapshot: Option<Result<(), DumpError>>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(desk: &'a mut Desk, batch: Batch<'a>, state: State<'a>, registry: Arc<Registry>) -> Self {
+        let now = desk.shared.now();
+        Self {
+            desk,
+            batch,
+            state,
+            registry,
+            now,
+            answers: Vec::new(),
+            done: Done::default(),
+        }
+    }
+
+    fn decide<T>(
+        &mut self,
+        decide: impl FnOnce(&mut Context<'_, 'a>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let mut context = Context {
+            state: &self.state,
+            settings: &self.desk.shared.settings,
+            registry: &self.registry,
+            now: self.now,
+            latest: self.now.max(self.desk.last_at),
+            next_seq: self.batch.next_seq(),
+            closed: self.desk.closed.as_deref(),
+            random: &mut *self.desk.random,
+        };
+        decide(&mut context)
+    }
+
+    /// Decides a command and takes its events in.
+    pub(crate) fn command(&mut self, command: Command) -> Result<(), Failure> {
+        self.done.commands += 1;
+        match command {
+            Command::Accept(incoming, reply) => self.accept(*incoming, reply),
+            Command::Receive(upstream, incoming, reply) => {
+                let door = incoming.door;
+                if let Some(refusal) = self.too_large(&incoming) {
+                    return self.settle(Decision::refuse(refusal), reply);
+                }
+                let decision = self.decide(|context| decide::receive::receive(context, &upstream, *incoming))?;
+                if let Ok(Received::Accepted(accepted)) = &decision.answer {
+                    self.done.accepted.push((door, accepted.clone()));
+                }
+                self.settle(decision, reply)
+            }
+            Command::UpstreamAcknowledged(upstream, id, reply) => {
+                let event = Event::UpstreamAcknowledged { upstream, id };
+                self.settle(
+                    Decision {
+                        events: vec![event.into()],
+                        answer: Ok(()),
+                    },
+                    reply,
+                )
+            }
+            Command::Take(take, reply) => {
+                let decision = self.decide(|context| decide::deliver::take(context, &take))?;
+                if let Ok(Some(_)) = &decision.answer {
+                    self.done.delivered.push(take.participant);
+                }
+                self.settle(decision, reply)
+            }
+            Command::Acknowledge(ack, reply) => {
+                let decision = self.decide(|context| decide::acknowledge::acknowledge(context, *ack))?;
+                self.settle(decision, reply)
+            }
+            Command::Refused(call) => {
+                let RefusedCall {
+                    door,
+                    participant,
+                    operation,
+                    fault,
+                    message_id,
+                } = call;
+                self.refused(door, &participant, operation, fault, message_id)
+                    .map(|_| ())
+            }
+            Command::Incident { kind, text, reply } => {
+                let event = Event::Incident { kind, text };
+                self.settle(
+                    Decision {
+                        events: vec![event.into()],
+                        answer: Ok(()),
+                    },
+                    reply,
+                )
+            }
+            Command::Registry(change, reply) => self.change_registry(*change, reply),
+            Command::ForwardStarted(seq, id, reply) => {
+                let decision = self.decide(|context| decide::forward::started(context, seq, id))?;
+                self.settle(decision, reply)
+            }
+            Command::ForwardOutcome(seq, outcome, reply) => {
+                let decision = self.decide(|context| decide::forward::outcome(context, seq, outcome))?;
+                self.settle(decision, reply)
+            }
+            Command::Decide {
+                seq,
+                decision,
+                by,
+                facts,
+                reply,
+            } => {
+                let decision =
+                    self.decide(|context| decide::quarantine::decide(context, seq, decision, &by, facts.as_deref()))?;
+                self.settle(decision, reply)
+            }
+            Command::Tick => {
+                let (events, more) = self.decide(decide::tick::tick)?;
+                self.done.more |= more;
+                self.done.ticked = true;
+                events.into_iter().try_for_each(|event| self.record(event))
+            }
+            Command::Copy(survivors) => survivors.into_iter().try_for_each(|survivor| self.copy(survivor)),
+            Command::Copied { segment, complete } => {
+                self.done.copied = Some((segment, complete));
+                Ok(())
+            }
+            Command::Snapshot(made) => {
+                if let Ok((position, digest)) = &made {
+                    let event = Event::Snapshot {
+                        through: position.seq,
+                        digest: hex::encode(digest),
+                    };
+                    self.record(event.into())?;
+                }
+                self.done.snapshot = Some(made.map(|_| ()));
+                Ok(())
+            }
+            Command::Stop(reply) => {
+                self.done.stop = Some(reply);
+                Ok(())
+            }
+        }
+    }
+
+    fn accept(&mut self, incoming: Incoming, reply: Reply<Accepted>) -> Result<(), Failure> {
+        let door = incoming.door;
+        let id = incoming.message_id;
+        let sender = match &incoming.sender {
+            Party::Participant(sender) => Some(sender.clone()),
+            _ => None,
+        };
+        let mut decision = match self.too_large(&incoming) {
+            Some(refusal) => Decision::refuse(refusal),
+            None => self.decide(|context| decide::accept::accept(context, incoming))?,
+        };
+        match (&decision.answer, sender) {
+            (Ok(accepted), _) => self.done.accepted.push((door, accepted.clone())),
+            (Err(refusal), Some(sender)) => {
+                if !self.refused(door, &sender, "accept", refusal.name(), Some(id))? {
+                    // An incident that repeats itself is limited with its refusals.
+                    decision.events.clear();
+                }
+            }
+            (Err(_), None) => {}
+        }
+        self.settle(decision, reply)
+    }
+
+    /// A body that no segment holds would fail the whole batch.
+    fn too_large(&self, incoming: &Incoming) -> Option<Refusal> {
+        /// What a segment spends on its own header and a record's.
+        const OVERHEAD: u64 = 4096;
+        let segment = self.desk.shared.settings.store.spool_segment_bytes;
+        let note = incoming.exchange_note.as_ref().map_or(0, Vec::len);
+        let largest = incoming
+            .parts
+            .iter()
+            .map(|part| part.octets.len())
+            .max()
+            .unwrap_or(0)
+            .max(note);
+        (largest as u64 + OVERHEAD > segment)
+            .then(|| Refusal::Unavailable(format!("a body of {largest} octets is too large")))
+    }
+
+    fn settle<T: Send + 'static>(&mut self, decision: Decision<T>, reply: Reply<T>) -> Result<(), Failure> {
+        let waiting = Waiting {
+            reply,
+            result: decision.answer,
+            unavailable: Refusal::Unavailable,
+        };
+        self.answers.push(Box::new(waiting));
+        decision.events.into_iter().try_for_each(|planned| self.record(planned))
+    }
+
+    /// Writes a refusal, if there are not too many; tells whether.
+    fn refused(
+        &mut self,
+        door: &str,
+        participant: &Mnemonic,
+        operation: &str,
+        fault: &str,
+        id: Option<MessageId>,
+    ) -> Result<bool, Failure> {
+        let Some(omitted) = self.desk.limiter.admit(participant, self.now) else {
+            return Ok(false);
+        };
+        let event = Event::Refused {
+            door: door.to_owned(),
+            participant: Party::Participant(participant.clone()),
+            operation: operation.to_owned(),
+            fault: fault.to_owned(),
+            id,
+            omitted,
+        };
+        self.record(event.into()).map(|()| true)
+    }
+
+    fn change_registry(
+        &mut self,
+        change: RegistryChange,
+        reply: oneshot::Sender<Result<RegistryDiff, RegistryError>>,
+    ) -> Result<(), Failure> {
+        let result = self.merge_registry(change);
+        let event = match &result {
+            Ok((Some((digest, registry)), diff)) => {
+                self.registry = Arc::clone(registry);
+                self.done.registry = Some(Arc::clone(registry));
+                Some(Event::Registry {
+                    digest: digest.clone(),
+                    diff: diff.clone(),
+                })
+            }
+            _ => None,
+        };
+        let result = result.map(|(_, diff)| diff);
+        self.answers.push(Box::new(Waiting {
+            reply,
+            result,
+            unavailable: RegistryError::Unavailable,
+        }));
+        event.map_or(Ok(()), |event| self.record(event.into()))
+    }
+
+    #[expect(clippy::type_complexity, reason = "a result of one private step")]
+    fn merge_registry(
+        &self,
+        change: RegistryChange,
+    ) -> Result<(Option<(String, Arc<Registry>)>, RegistryDiff), RegistryError> {
+        let before = self.registry.content();
+        let after = registry_change::merge(before, change.content, change.prune);
+        let mut contradictions = registry_change::contradictions(&after);
+        let blobs = &self.desk.shared.blobs;
+        let known = registry_change::files(before);
+        for file in registry_change::files(&after) {
+            if !known.contains(&file) && blobs.get(&file).is_err() {
+                contradictions.push(format!("the file {file} is missing"));
+            }
+        }
+        if !contradictions.is_empty() {
+            return Err(RegistryError::Contradiction(contradictions));
+        }
+        let diff = registry_change::diff(before, &after);
+        if diff == RegistryDiff::default() {
+            return Ok((None, diff));
+        }
+        let octets = serde_json::to_vec_pretty(&after).expect("the registry is plain data, which JSON can hold");
+        let failed = |error| RegistryError::Io {
+            path: blobs.path(""),
+            error,
+        };
+        let digest = blobs.put(&octets).map_err(failed)?;
+        Ok((Some((digest, Arc::new(Registry::new(after)))), diff))
+    }
+
+    /// Copies a body into the live segment, if it is still needed where it was.
+    fn copy(&mut self, survivor: Survivor) -> Result<(), Failure> {
+        let Survivor {
+            seq,
+            id,
+            body,
+            from,
+            octets,
+        } = survivor;
+        let Some(message) = self.state.message(seq)? else {
+            return Ok(());
+        };
+        let place = match body {
+            BodyName::Part(number) => message.parts.iter().find(|(n, _)| *n == number).map(|(_, at)| *at),
+            BodyName::Note => message.note,
+            BodyName::Facts => message.facts,
+        };
+        if place != Some(from) {
+            return Ok(());
+        }
+        let to = self.batch.put_body(*id.uuid().as_bytes(), body.number(), 0, &octets)?;
+        self.done.moved.push((from, to));
+        self.record(
+            Event::Relocated {
+                message: seq,
+                body,
+                from,
+                to,
+            }
+            .into(),
+        )
+    }
+
+    /// Puts the bodies of an event into the batch, then the event, and applies it to the state.
+    pub(crate) fn record(&mut self, planned: Planned) -> Result<(), Failure> {
+        let Planned { mut event, bodies } = planned;
+        if let Event::Accepted(accepted) = &mut event {
+            let id = *accepted.id.uuid().as_bytes();
+            let batch = &mut self.batch;
+            accepted.parts.reserve_exact(bodies.parts.len());
+            for (number, octets) in &bodies.parts {
+                accepted.parts.push((*number, batch.put_body(id, *number, 0, octets)?));
+            }
+            let mut put = |octets: Option<Vec<u8>>, name: BodyName| {
+                octets
+                    .map(|octets| batch.put_body(id, name.number(), 0, &octets))
+                    .transpose()
+            };
+            accepted.note = put(bodies.note, BodyName::Note)?;
+            accepted.facts = put(bodies.facts, BodyName::Facts)?;
+        }
+        self.note_upstream(&event)?;
+        let seq = self.batch.append(self.now, &event)?;
+        apply(&mut self.state, seq, self.now, &event)?;
+        self.done.durable |= !matches!(event, Event::Refused { .. });
+        self.done.events += 1;
+        Ok(())
+    }
+
+    /// Remembers for which upstreams something was queued.
+    fn note_upstream(&mut self, event: &Event) -> Result<(), IndexError> {
+        let recipient = match event {
+            Event::Accepted(accepted) => accepted.recipient.clone(),
+            Event::Decided { message, .. } => self.state.message(*message)?.and_then(|message| message.recipient),
+            _ => None,
+        };
+        if let Some(Party::Upstream(upstream)) = recipient {
+            self.done.upstreams.insert(upstream);
+        }
+        Ok(())
+    }
+
+    /// Makes the batch durable and applies it to the index; then the answers can be given.
+    pub(crate) fn commit(self) -> (Answers, Result<Done, Failure>) {
+        let Self {
+            desk,
+            batch,
+            state,
+            done,
+            answers,
+            now,
+            ..
+        } = self;
+        let answers = Answers(answers);
+        if done.events == 0 {
+            return (answers, Ok(done));
+        }
+        let started = std::time::Instant::now();
+        let committed = match if done.durable {
+            batch.commit()
+        } else {
+            batch.commit_relaxed()
+        } {
+            Ok(committed) => committed,
+            Err(error) => return (answers, Err(error.into())),
+        };
+        let shared = &desk.shared;
+        shared.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a batch has at most some hundred commands")]
+        shared.metrics.commit_batch_size.observe(done.commands as f64);
+        let overlay: Overlay = state.into_overlay();
+        if let Err(error) = shared.index.apply(overlay, committed.position) {
+            return (answers, Err(error.into()));
+        }
+        desk.last_at = desk.last_at.max(now);
+        done.publish(shared);
+        (answers, Ok(done))
+    }
+
+    /// Gives up: nothing of the batch happened.
+    pub(crate) fn abandon(self) -> Answers {
+        Answers(self.answers)
+    }
+}
+
+impl Done {
+    fn publish(&self, shared: &Shared) {
+        for (from, to) in &self.moved {
+            shared.moved.remember(*from, *to);
+        }
+        if let Some(registry) = &self.registry {
+            shared.publish(Arc::clone(registry));
+        }
+        for (door, accepted) in &self.accepted {
+            shared
+                .metrics
+                .count_accepted(door, accepted.message_type, accepted.kind.as_ref());
+        }
+        for participant in &self.delivered {
+            shared.metrics.count_delivered(participant);
+        }
+        for upstream in &self.upstreams {
+            shared.work(upstream).notify_one();
+        }
+    }
+}
+
+/// Answers of a batch.
+pub(crate) struct Answers(Vec<Box<dyn Answer>>);
+
+impl Answers {
+    pub(crate) fn give(self) {
+        self.0.into_iter().for_each(Answer::give);
+    }
+
+    pub(crate) fn fail(self, why: &str) {
+        self.0.into_iter().for_each(|answer| answer.fail(why));
+    }
+}

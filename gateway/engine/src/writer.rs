@@ -1,0 +1,445 @@
+//! The single writer: takes what waits as a batch, has it decided, made durable, applied and answered; between batches it
+//! keeps house (checkpoints, snapshots, spool space, readiness).
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use gost::{Certificate, Signer};
+use jiff::{SignedDuration, Timestamp};
+use journal::{CommitError, RemoveError, Store};
+use tokio::sync::mpsc;
+
+use crate::checkpoint;
+use crate::conditions::{CLOCK, DISK, INDEX, JOURNAL, SPOOL};
+use crate::decide::Planned;
+use crate::error::StartError;
+use crate::event::Event;
+use crate::retention;
+use crate::shared::Shared;
+use crate::snapshot::{self, DumpError};
+use crate::state::State;
+use crate::work::{Command, Desk, Done, Failure, Work};
+
+/// Commands in a batch.
+const BATCH: usize = 256;
+/// How far the clock may stand behind the journal before nothing new is accepted.
+const CLOCK_BEHIND: SignedDuration = SignedDuration::from_mins(5);
+
+/// The writer's own things.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Store,
+    pub(crate) desk: Desk,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) back: mpsc::WeakSender<Command>,
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) certificate: Certificate,
+    pub(crate) house: House,
+}
+
+/// What housekeeping remembers.
+#[derive(Default)]
+pub(crate) struct House {
+    checkpoint_at: Timestamp,
+    /// Sequence number of the last checkpoint's own record.
+    checkpoint_seq: u64,
+    snapshot_seq: u64,
+    snapshot: Option<JoinHandle<()>>,
+    copying: Option<(u64, JoinHandle<()>)>,
+    /// Segments with a body that cannot be read, so that they can be neither copied nor removed.
+    stuck: Vec<u64>,
+    /// A commit found no space since the last tick that found enough.
+    no_space: bool,
+}
+
+impl House {
+    pub(crate) fn new(now: Timestamp, last_seq: u64, snapshot_seq: u64) -> Self {
+        Self {
+            checkpoint_at: now,
+            checkpoint_seq: last_seq,
+            snapshot_seq,
+            ..Self::default()
+        }
+    }
+}
+
+impl Writer {
+    /// Writes the first event of a session.
+    pub(crate) fn begin(&mut self, event: Event) -> Result<(), StartError> {
+        // Without space the engine starts all the same: it can hand out and be looked at, and resumes by itself.
+        match self.record(vec![event]) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(StartError::Commit(CommitError::Fatal(why))),
+        }
+    }
+
+    /// Works until it is told to stop, or nobody can tell it anything any more, or it fails for good.
+    pub(crate) fn run(mut self) {
+        let mut waiting = Vec::with_capacity(BATCH);
+        loop {
+            if self.commands.blocking_recv_many(&mut waiting, BATCH) == 0 {
+                self.stop();
+                return;
+            }
+            match self.batch(&mut waiting) {
+                Ok(mut done) => {
+                    if let Some(reply) = done.stop.take() {
+                        self.stop();
+                        let _ = reply.send(());
+                        return;
+                    }
+                }
+                Err(why) => {
+                    self.fail(&why);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One batch, then the housekeeping that it calls for. `Err` is the end.
+    fn batch(&mut self, waiting: &mut Vec<Command>) -> Result<Done, String> {
+        self.readiness();
+        let mut done = self.commit(waiting)?;
+        while done.more {
+            // The tick was not finished; those who wait meanwhile are not kept waiting.
+            while waiting.len() < BATCH - 1
+                && let Ok(command) = self.commands.try_recv()
+            {
+                waiting.push(command);
+            }
+            waiting.push(Command::Tick);
+            let stop = done.stop.take();
+            done = self.commit(waiting)?;
+            done.stop = done.stop.or(stop);
+            if done.stop.is_some() {
+                break;
+            }
+        }
+        self.keep_house(&mut done)?;
+        Ok(done)
+    }
+
+    /// Decides, commits, applies and answers.
+    fn commit(&mut self, waiting: &mut Vec<Command>) -> Result<Done, String> {
+        let Self {
+            shared, store, desk, ..
+        } = self;
+        let index = Arc::clone(&shared.index);
+        let registry = shared.registry();
+        let mut work = Work::new(desk, store.begin(), State::new(&*index), registry);
+        let mut commands = waiting.drain(..);
+        let failed = commands.by_ref().find_map(|command| work.command(command).err());
+        let (answers, result) = match failed {
+            None => work.commit(),
+            Some(failure) => (work.abandon(), Err(failure)),
+        };
+        match result {
+            Ok(done) => {
+                answers.give();
+                Ok(done)
+            }
+            Err(Failure::NoSpace(why)) => {
+                answers.fail(&why);
+                let mut done = Done::default();
+                for command in commands {
+                    if let Command::Stop(reply) = command {
+                        done.stop = Some(reply);
+                    } else {
+                        command.fail(&why);
+                    }
+                }
+                self.no_space(&why);
+                Ok(done)
+            }
+            Err(Failure::Fatal(why)) => {
+                answers.fail(&why);
+                commands.for_each(|command| command.fail(&why));
+                Err(why)
+            }
+        }
+    }
+
+    /// Commits events of the writer's own.
+    fn record(&mut self, events: Vec<Event>) -> Result<bool, String> {
+        let Self {
+            shared, store, desk, ..
+        } = self;
+        let index = Arc::clone(&shared.index);
+        let registry = shared.registry();
+        let mut work = Work::new(desk, store.begin(), State::new(&*index), registry);
+        let mut events = events.into_iter().map(Planned::from);
+        let result = match events.try_for_each(|event| work.record(event)) {
+            Ok(()) => work.commit().1,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(_) => Ok(true),
+            Err(Failure::NoSpace(why)) => {
+                self.no_space(&why);
+                Ok(false)
+            }
+            Err(Failure::Fatal(why)) => Err(why),
+        }
+    }
+
+    fn no_space(&mut self, why: &str) {
+        self.house.no_space = true;
+        let remedy = "make room on the disk that holds data_dir; the gateway goes on by itself then";
+        self.shared.conditions.bad(DISK, why, remedy, self.shared.now());
+        self.readiness();
+    }
+
+    /// Whether anything new can be accepted (I9).
+    fn readiness(&mut self) {
+        let behind = self.desk.last_at.duration_since(self.shared.now());
+        self.desk.closed = if self.house.no_space {
+            Some("the disk is full".to_owned())
+        } else if behind > CLOCK_BEHIND {
+            Some("the clock stands behind the journal".to_owned())
+        } else {
+            None
+        };
+    }
+
+    fn keep_house(&mut self, done: &mut Done) -> Result<(), String> {
+        if self.store.checkpoint_due() && self.checkpoint()? {
+            match self.store.seal().map_err(Failure::from) {
+                Ok(()) => {}
+                Err(Failure::NoSpace(why)) => self.no_space(&why),
+                Err(Failure::Fatal(why)) => return Err(why),
+            }
+        }
+        if let Some((segment, complete)) = done.copied.take() {
+            if !complete {
+                self.house.stuck.push(segment);
+            }
+            self.house.copying = None;
+        }
+        if let Some(made) = done.snapshot.take() {
+            self.snapshot_made(made);
+        }
+        if done.ticked {
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), String> {
+        let now = self.shared.now();
+        self.watch_disk_and_clock(now);
+        let new = self.store.last_seq() > self.house.checkpoint_seq;
+        let age = now.duration_since(self.house.checkpoint_at);
+        if new && age.abs() >= self.shared.settings.checkpoint_every {
+            self.checkpoint()?;
+        }
+        self.give_space_back()?;
+        if self.store.last_seq() - self.house.snapshot_seq >= self.shared.settings.snapshot_every {
+            self.begin_snapshot();
+        }
+        Ok(())
+    }
+
+    fn watch_disk_and_clock(&mut self, now: Timestamp) {
+        let Shared {
+            conditions, settings, ..
+        } = &*self.shared;
+        let sizes = self.store.sizes();
+        {
+            let mut shown = self
+                .shared
+                .sizes
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            shown.0 = sizes;
+        }
+        let reserve = settings.disk_reserve;
+        // After a commit without space there must be room for the next segments as well.
+        let wanted = match self.house.no_space {
+            true => reserve.max(settings.store.journal_segment_bytes + settings.store.spool_segment_bytes),
+            false => reserve,
+        };
+        match sizes.free_bytes {
+            Some(free) if free < wanted => {
+                self.house.no_space = true;
+                let text = format!("{free} octets free, {wanted} wanted (limits.disk_reserve)");
+                let remedy = "make room on the disk that holds data_dir; the gateway goes on by itself then";
+                conditions.bad(DISK, &text, remedy, now);
+            }
+            _ => {
+                self.house.no_space = false;
+                conditions.good(DISK, now);
+            }
+        }
+        let behind = self.desk.last_at.duration_since(now);
+        if behind > CLOCK_BEHIND {
+            let text = format!("the clock stands {behind:#} behind the last record of the journal");
+            conditions.bad(
+                CLOCK,
+                &text,
+                "set the clock right; the gateway goes on by itself then",
+                now,
+            );
+        } else {
+            conditions.good(CLOCK, now);
+        }
+        if self.house.stuck.is_empty() {
+            conditions.good(SPOOL, now);
+        } else {
+            let text = format!("spool segments with bodies that cannot be read: {:?}", self.house.stuck);
+            conditions.bad(SPOOL, &text, "check the disk; restore the segment from a backup", now);
+        }
+        self.readiness();
+    }
+
+    /// Writes a signed checkpoint. `Ok(false)` if there is no space.
+    fn checkpoint(&mut self) -> Result<bool, String> {
+        let now = self.shared.now();
+        self.house.checkpoint_at = now;
+        match checkpoint::make(&*self.signer, &self.certificate, self.store.position()) {
+            Ok(event) => {
+                let written = self.record(vec![event])?;
+                self.house.checkpoint_seq = self.store.last_seq();
+                self.shared.conditions.good(JOURNAL, now);
+                Ok(written)
+            }
+            Err(error) => {
+                let text = format!("the journal's checkpoint cannot be signed: {error}");
+                self.shared
+                    .conditions
+                    .bad(JOURNAL, &text, "check the key in [keys]", now);
+                // A full segment is closed without one: accepting goes before vouching.
+                Ok(true)
+            }
+        }
+    }
+
+    /// Removes spool segments that nothing needs, and has the survivors of one other copied.
+    fn give_space_back(&mut self) -> Result<(), String> {
+        let segments = self.store.spool_segments();
+        let stuck = &self.house.stuck;
+        let percent = self.shared.settings.copy_forward_below_percent;
+        let state = State::new(&*self.shared.index);
+        let plan = retention::plan(&state, &segments, percent, &|segment| stuck.contains(&segment));
+        let plan = plan.map_err(|error| error.to_string())?;
+        {
+            let mut shown = self
+                .shared
+                .sizes
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            shown.1 = plan.needed;
+        }
+        if !plan.remove.is_empty() {
+            let events = plan
+                .remove
+                .iter()
+                .map(|segment| Event::SpoolRemoved { segment: *segment })
+                .collect();
+            if self.record(events)? {
+                for segment in &plan.remove {
+                    match self.store.remove_spool_segment(*segment) {
+                        Ok(_) | Err(RemoveError::Unknown(_) | RemoveError::Live(_)) => {}
+                        Err(RemoveError::NoSpace(_)) => tracing::warn!(segment, "no space to remove a spool segment"),
+                        Err(RemoveError::Fatal(why)) => return Err(why),
+                    }
+                }
+            }
+        }
+        if let (Some(segment), None, false) = (plan.copy, &self.house.copying, self.house.no_space) {
+            self.begin_copy(segment);
+        }
+        Ok(())
+    }
+
+    fn begin_copy(&mut self, segment: u64) {
+        let shared = Arc::clone(&self.shared);
+        let back = self.back.clone();
+        let hand_over = move |command| back.upgrade().is_some_and(|back| back.blocking_send(command).is_ok());
+        let copy = move || {
+            let complete = retention::copy_forward(&shared, segment, &hand_over).unwrap_or_else(|error| {
+                tracing::error!(%error, segment, "a spool segment cannot be copied forward");
+                false
+            });
+            hand_over(Command::Copied { segment, complete });
+        };
+        match std::thread::Builder::new().name("copy-forward".to_owned()).spawn(copy) {
+            Ok(thread) => self.house.copying = Some((segment, thread)),
+            Err(error) => tracing::warn!(%error, "no thread for copying a spool segment"),
+        }
+    }
+
+    fn begin_snapshot(&mut self) {
+        if self.house.snapshot.is_some() {
+            return;
+        }
+        let index = Arc::clone(&self.shared.index);
+        let snapshots = self.store.snapshots();
+        let back = self.back.clone();
+        let make = move || {
+            let made = snapshot::write(&index, &snapshots);
+            if let Some(back) = back.upgrade() {
+                // A writer that has ended needs no news.
+                let _ = back.blocking_send(Command::Snapshot(made));
+            }
+        };
+        match std::thread::Builder::new().name("snapshot".to_owned()).spawn(make) {
+            Ok(thread) => self.house.snapshot = Some(thread),
+            Err(error) => tracing::warn!(%error, "no thread for a snapshot"),
+        }
+    }
+
+    fn snapshot_made(&mut self, made: Result<(), DumpError>) {
+        self.house.snapshot = None;
+        match made {
+            Ok(()) => self.house.snapshot_seq = self.store.last_seq(),
+            Err(DumpError::GivenUp) => tracing::info!("a snapshot was given up because of too many changes"),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot");
+                // Tried again after a tenth of the usual distance.
+                let settings = &self.shared.settings;
+                self.house.snapshot_seq = self
+                    .store
+                    .last_seq()
+                    .saturating_sub(settings.snapshot_every - settings.snapshot_every / 10);
+            }
+        }
+    }
+
+    /// The orderly end.
+    fn stop(mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            command.fail("the gateway is being stopped");
+        }
+        let written = self.record(vec![Event::Stopped]).and_then(|_| self.checkpoint());
+        if let Err(why) = written {
+            return self.fail(&why);
+        }
+        if let Err(error) = self.shared.index.flush() {
+            tracing::warn!(%error, "the index was not flushed; it is brought up to date at the next start");
+        }
+        // Helpers find the channel closed and end.
+        drop(self.commands);
+        let copying = self.house.copying.take().map(|(_, thread)| thread);
+        for thread in self.house.snapshot.take().into_iter().chain(copying) {
+            let _ = thread.join();
+        }
+        if let Err(error) = self.store.close() {
+            tracing::error!(%error, "the journal was not closed in order");
+        }
+    }
+
+    /// The end without order: everybody who waits is told, and the process must end.
+    fn fail(mut self, why: &str) {
+        let now = self.shared.now();
+        let remedy = "the gateway ends; check the disk and the system's log, then start it again";
+        let name = if self.store.failure().is_some() { JOURNAL } else { INDEX };
+        self.shared.conditions.bad(name, why, remedy, now);
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            command.fail(why);
+        }
+        self.shared.fail(why);
+    }
+}
