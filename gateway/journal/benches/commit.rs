@@ -1,5 +1,6 @@
 //! What durability costs: groups of 64 messages (a body of 2 KB and an event of about 1 KB each) committed one batch
-//! after the other, against a bare append of the same octets to one preallocated file with fdatasync, in turns.
+//! after the other, and between them bare appends of the same octets to one preallocated file with fdatasync: a disk
+//! that is slowed down or shared slows both.
 //!
 //! `cargo bench -p journal [-- DIRECTORY]`; the directory decides which disk is measured.
 #![forbid(unsafe_code)]
@@ -13,7 +14,7 @@ use journal::{Options, Store};
 use serde::Serialize;
 
 const CALLERS: u64 = 64;
-const BATCHES: u64 = 1500;
+const BATCHES: u64 = 500;
 const TURNS: usize = 3;
 const BODY: usize = 2048;
 
@@ -50,45 +51,39 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{:<44}{:>14}{:>12}{:>12}{:>14}",
         "", "messages/s", "p50 µs", "p99 µs", "CPU µs/message"
     )?;
-    let mut rates = Vec::new();
+    let mut ratios = Vec::new();
     for turn in 0..TURNS {
-        let event_octets;
-        let store_rate;
-        {
-            let root = dir.path().join(format!("store{turn}"));
-            let mut store = journal::open(&root, Options::default(), RealDisk::shared())?.store;
-            let before = store.sizes().journal_bytes;
-            let run = measure(|number| commit(&mut store, number, &signed_info))?;
-            event_octets = one_record(&store)?;
-            store_rate = run.report(&mut out, "store: bodies and events, both synced")?;
-            drop(store);
-            writeln!(
-                out,
-                "    record {event_octets} octets, journal from {before} octets, bodies {BODY} octets"
-            )?;
-        }
-        std::fs::remove_dir_all(dir.path().join(format!("store{turn}")))?;
-
+        let root = dir.path().join(format!("store{turn}"));
         let path = dir.path().join(format!("bare{turn}"));
-        let per_batch = CALLERS as usize * (BODY + event_octets);
-        let file = RealDisk.create(&path)?;
-        file.preallocate(BATCHES * per_batch as u64)?;
-        file.sync_data()?;
-        let octets = vec![b'x'; per_batch];
-        let run = measure(|batch| append(&file, &octets, batch * per_batch as u64))?;
-        let bare_rate = run.report(&mut out, "bare: the same octets in one file, synced")?;
-        std::fs::remove_file(&path)?;
-        rates.push(store_rate / bare_rate);
-
-        let root = dir.path().join(format!("relaxed{turn}"));
         let mut store = journal::open(&root, Options::default(), RealDisk::shared())?.store;
-        let run = measure(|number| relaxed(&mut store, number, &signed_info))?;
-        run.report(&mut out, "store: the same without syncs")?;
+        fill(&mut store, 0, &signed_info)?.commit()?;
+        let record = one_record(&store)?;
+        let octets = vec![b'x'; CALLERS as usize * (BODY + record)];
+        let file = RealDisk.create(&path)?;
+        file.preallocate(BATCHES * octets.len() as u64)?;
+        file.sync_data()?;
+
+        let (mut ours, mut bare) = (Run::default(), Run::default());
+        for batch in 0..BATCHES {
+            ours.time(|| Ok(fill(&mut store, batch + 1, &signed_info)?.commit().map(drop)?))?;
+            bare.time(|| append(&file, &octets, batch * octets.len() as u64))?;
+        }
+        let ours = ours.report(&mut out, "store: bodies and events, both synced")?;
+        let bare = bare.report(&mut out, "bare: the same octets in one file, synced")?;
+        ratios.push(ours / bare);
+        std::fs::remove_file(&path)?;
+
+        let mut relaxed = Run::default();
+        for batch in 0..BATCHES {
+            relaxed.time(|| Ok(fill(&mut store, batch, &signed_info)?.commit_relaxed().map(drop)?))?;
+        }
+        relaxed.report(&mut out, "store: the same without syncs")?;
+        writeln!(out, "    a record has {record} octets, a body {BODY}")?;
         drop(store);
         std::fs::remove_dir_all(&root)?;
     }
-    rates.sort_by(f64::total_cmp);
-    writeln!(out, "\nstore / bare: {:.2} (median of {TURNS})", rates[TURNS / 2])?;
+    ratios.sort_by(f64::total_cmp);
+    writeln!(out, "\nstore / bare: {:.2} (median of {TURNS})", ratios[TURNS / 2])?;
     Ok(())
 }
 
@@ -121,16 +116,6 @@ fn fill<'a>(
     Ok(batch)
 }
 
-fn commit(store: &mut Store, number: u64, signed_info: &str) -> Result<(), Box<dyn std::error::Error>> {
-    fill(store, number, signed_info)?.commit()?;
-    Ok(())
-}
-
-fn relaxed(store: &mut Store, number: u64, signed_info: &str) -> Result<(), Box<dyn std::error::Error>> {
-    fill(store, number, signed_info)?.commit_relaxed()?;
-    Ok(())
-}
-
 fn append(file: &Arc<dyn DiskFile>, octets: &[u8], offset: u64) -> Result<(), Box<dyn std::error::Error>> {
     file.write_at(octets, offset)?;
     file.sync_data()?;
@@ -142,32 +127,29 @@ fn one_record(store: &Store) -> Result<usize, Box<dyn std::error::Error>> {
     Ok(record.octets().len())
 }
 
+#[derive(Default)]
 struct Run {
     latencies: Vec<Duration>,
-    total: Duration,
     /// CPU time of the thread that commits, system calls included.
     cpu: Duration,
 }
 
-fn measure(
-    mut batch: impl FnMut(u64) -> Result<(), Box<dyn std::error::Error>>,
-) -> Result<Run, Box<dyn std::error::Error>> {
-    let mut latencies = Vec::with_capacity(BATCHES as usize);
-    let (start, cpu) = (Instant::now(), thread_cpu());
-    for number in 0..BATCHES {
-        let begun = Instant::now();
-        batch(number)?;
-        latencies.push(begun.elapsed());
-    }
-    let (total, cpu) = (start.elapsed(), thread_cpu() - cpu);
-    latencies.sort_unstable();
-    Ok(Run { latencies, total, cpu })
-}
-
 impl Run {
-    fn report(&self, out: &mut impl std::io::Write, name: &str) -> std::io::Result<f64> {
+    fn time(
+        &mut self,
+        batch: impl FnOnce() -> Result<(), Box<dyn std::error::Error>>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let (begun, cpu) = (Instant::now(), thread_cpu());
+        batch()?;
+        self.latencies.push(begun.elapsed());
+        self.cpu += thread_cpu() - cpu;
+        Ok(())
+    }
+
+    fn report(mut self, out: &mut impl std::io::Write, name: &str) -> std::io::Result<f64> {
+        self.latencies.sort_unstable();
         let messages = (BATCHES * CALLERS) as f64;
-        let rate = messages / self.total.as_secs_f64();
+        let rate = messages / self.latencies.iter().sum::<Duration>().as_secs_f64();
         let quantile = |part: usize| self.latencies[self.latencies.len() * part / 100].as_micros();
         let cpu = self.cpu.as_secs_f64() * 1e6 / messages;
         writeln!(
