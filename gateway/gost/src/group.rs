@@ -58,12 +58,12 @@ pub(crate) struct Weierstrass<B, M, const N: usize> {
 
 type Scalar<M, const N: usize> = Montgomery<M, N>;
 
-/// Widths and rows of the tables (see [`Comb`]): the generator's for signing, which is read whole for every signature,
+/// Widths and passes of the tables (see [`Comb`]): the generator's for signing, which is read whole for every signature,
 /// the generator's for verification, one for a key that is used once and one for a key that is used often.
-const SIGNING: (usize, usize) = (4, usize::MAX);
-const VERIFYING: (usize, usize) = (7, usize::MAX);
-const COLD_KEY: (usize, usize) = (5, 1);
-const WARM_KEY: (usize, usize) = (4, 16);
+const SIGNING: (usize, usize) = (4, 1);
+const VERIFYING: (usize, usize) = (7, 1);
+const COLD_KEY: (usize, usize) = (5, usize::MAX);
+const WARM_KEY: (usize, usize) = (4, 4);
 
 impl<B: Field<Limbs = [u64; N]>, M: Modulus<N>, const N: usize> Weierstrass<B, M, N> {
     /// The group of the curve with these coefficients, base point and cofactor.
@@ -123,7 +123,7 @@ impl<B: Field<Limbs = [u64; N]>, M: Modulus<N>, const N: usize> Weierstrass<B, M
         let (s, r) = signature.split_at_checked(B::octets())?;
         let s = Scalar::<M, N>::from_be(s).filter(|s| !bool::from(s.is_zero()))?;
         let r = Scalar::<M, N>::from_be(r).filter(|r| !bool::from(r.is_zero()))?;
-        let inverse = Self::digest_scalar(digest)?.invert();
+        let inverse = Self::digest_scalar(digest)?.invert_public();
         let base_part = multiply_public(self.verifying(), s.mul(inverse));
         let key_part = multiply_public(key, r.mul(inverse).negate());
         let point = base_part.add_public(key_part, self.a);

@@ -5,6 +5,10 @@
 //! nonce of its own; with bad or even repeated randomness it is what a deterministic scheme (RFC 6979) would give: another
 //! digest, another nonce. Unlike RFC 6979 there is no loop: twice as many bits as the group order has are drawn and
 //! reduced, which leaves no measurable bias, in constant time.
+//!
+//! One limit is inherited: the Streebog implementation looks up tables at places that depend on what it hashes. The key
+//! block is hashed once, when the key is loaded; what a cache could show of later calls differs with the fresh randomness
+//! each time.
 
 use streebog::{Digest, Streebog512};
 use zeroize::{Zeroize, Zeroizing};

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 /// A private key in this process's memory, wiped when it is dropped.
 ///
 /// Every signature takes 32 octets from the operating system; its nonce is an HMAC under the secret over these and the
-/// digest, so that neither a weak random generator nor an observer of one source alone can learn the key.
+/// digest. So a weak random generator does not give the key away, and signing the same data twice shows nothing either.
 pub struct SoftwareKey {
     public_key: PublicKey,
     /// Least significant octet first.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A public key with the multiples that make verification fast: 8 KB for 256 bits, 64 KB for 512.
+/// A public key with the multiples that make verification fast: 8 KB for 256 bits, 32 KB for 512.
 pub struct VerifyingKey {
     public_key: PublicKey,
     table: Box<dyn KeyTable>,

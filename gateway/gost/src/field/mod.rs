@@ -143,6 +143,19 @@ const fn sub_borrow(a: u64, b: u64, borrow: u64) -> (u64, u64) {
     (difference as u64, (difference >> 64) as u64 & 1)
 }
 
+/// `a - b`, as limbs and borrow (0 or 1).
+#[inline(always)]
+const fn sub_limbs<const N: usize>(a: &[u64; N], b: &[u64; N]) -> ([u64; N], u64) {
+    let mut difference = [0; N];
+    let mut borrow = 0;
+    let mut i = 0;
+    while i < N {
+        (difference[i], borrow) = sub_borrow(a[i], b[i], borrow);
+        i += 1;
+    }
+    (difference, borrow)
+}
+
 /// `a * b + c + d`, which cannot overflow two limbs, as lower and upper limb.
 #[inline(always)]
 const fn mul_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {

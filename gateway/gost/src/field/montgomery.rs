@@ -2,7 +2,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "the same limb of several numbers is meant")]
 
-use super::{Field, add_carry, choose, mul_add, sub_borrow};
+use super::{Field, add_carry, choose, mul_add, sub_borrow, sub_limbs};
 use std::marker::PhantomData;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
@@ -32,10 +32,12 @@ impl<M: Modulus<N>, const N: usize> Montgomery<M, N> {
     /// `R^2 mod p`, the residue `R`.
     const R_SQUARED: [u64; N] = Self::doubled_one(128 * N);
 
+    /// `R^3 mod p`, which takes the inverse of `x R` to `x^-1 R`.
+    const R_CUBED: [u64; N] = Self::doubled_one(192 * N);
+
     /// `2^times mod p`.
     const fn doubled_one(times: usize) -> [u64; N] {
-        let mut result = [0; N];
-        result[0] = 1;
+        let mut result = Self::one_limbs();
         let mut step = 0;
         while step < times {
             result = Self::add_limbs(&result, &result);
@@ -51,13 +53,7 @@ impl<M: Modulus<N>, const N: usize> Montgomery<M, N> {
     /// `limbs + carry * R`, below `2 p`, brought below `p`.
     #[inline(always)]
     const fn subtract_prime_once(limbs: [u64; N], carry: u64) -> [u64; N] {
-        let mut reduced = limbs;
-        let mut borrow = 0;
-        let mut i = 0;
-        while i < N {
-            (reduced[i], borrow) = sub_borrow(limbs[i], M::PRIME[i], borrow);
-            i += 1;
-        }
+        let (reduced, borrow) = sub_limbs(&limbs, &M::PRIME);
         let (_, keep) = sub_borrow(carry, 0, borrow);
         choose(reduced, limbs, keep.wrapping_neg())
     }
@@ -101,15 +97,44 @@ impl<M: Modulus<N>, const N: usize> Montgomery<M, N> {
         Self::new(Self::product(limbs, &Self::R_SQUARED))
     }
 
+    /// The inverse of a public residue, zero for zero: the binary algorithm of Euclid (HAC 14.61), whose time depends on
+    /// the value.
+    pub(crate) fn invert_public(self) -> Self {
+        if self.is_zero().into() {
+            return self;
+        }
+        let mut left = Cofactor {
+            value: self.0,
+            factor: Self::one_limbs(),
+        };
+        let mut right = Cofactor {
+            value: M::PRIME,
+            factor: [0; N],
+        };
+        left.make_odd::<M>();
+        // Invariant: value = factor * self (as limbs) mod p, both values odd. They end at the greatest common divisor.
+        while left.value != right.value {
+            if left.value.iter().rev().lt(right.value.iter().rev()) {
+                std::mem::swap(&mut left, &mut right);
+            }
+            left.value = sub_limbs(&left.value, &right.value).0;
+            left.factor = Self::new(left.factor).sub(Self::new(right.factor)).0;
+            left.make_odd::<M>();
+        }
+        Self::new(Self::product(&left.factor, &Self::R_CUBED))
+    }
+
+    const fn one_limbs() -> [u64; N] {
+        let mut one = [0; N];
+        one[0] = 1;
+        one
+    }
+
     /// The canonical limbs of the residue if they are odd, else those of its opposite (the prime, for zero), and whether
     /// it is the opposite.
     pub(crate) fn odd_representative(self) -> ([u64; N], Choice) {
         let limbs = self.to_limbs();
-        let mut opposite = [0; N];
-        let mut borrow = 0;
-        for i in 0..N {
-            (opposite[i], borrow) = sub_borrow(M::PRIME[i], limbs[i], borrow);
-        }
+        let opposite = sub_limbs(&M::PRIME, &limbs).0;
         let odd = limbs[0] & 1;
         (choose(opposite, limbs, odd.wrapping_neg()), Choice::from(odd as u8 ^ 1))
     }
@@ -133,9 +158,7 @@ impl<M: Modulus<N>, const N: usize> Field for Montgomery<M, N> {
     }
 
     fn to_limbs(self) -> [u64; N] {
-        let mut one = [0; N];
-        one[0] = 1;
-        Self::product(&one, &self.0)
+        Self::product(&Self::one_limbs(), &self.0)
     }
 
     #[inline(always)]
@@ -145,11 +168,7 @@ impl<M: Modulus<N>, const N: usize> Field for Montgomery<M, N> {
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        let mut limbs = [0; N];
-        let mut borrow = 0;
-        for i in 0..N {
-            (limbs[i], borrow) = sub_borrow(self.0[i], other.0[i], borrow);
-        }
+        let (mut limbs, borrow) = sub_limbs(&self.0, &other.0);
         let mask = borrow.wrapping_neg();
         let mut carry = 0;
         for i in 0..N {
@@ -204,6 +223,36 @@ impl<M: Modulus<N>, const N: usize> Field for Montgomery<M, N> {
     fn select(self, other: Self, choice: Choice) -> Self {
         Self::new(choose(self.0, other.0, u64::from(choice.unwrap_u8()).wrapping_neg()))
     }
+}
+
+/// One side of Euclid's algorithm.
+struct Cofactor<const N: usize> {
+    value: [u64; N],
+    factor: [u64; N],
+}
+
+impl<const N: usize> Cofactor<N> {
+    /// Divides both by two, the factor modulo the prime, until the value, which is not zero, is odd.
+    fn make_odd<M: Modulus<N>>(&mut self) {
+        while self.value[0] & 1 == 0 {
+            halve(&mut self.value, 0);
+            let mut carry = 0;
+            let mask = (self.factor[0] & 1).wrapping_neg();
+            for i in 0..N {
+                (self.factor[i], carry) = add_carry(self.factor[i], M::PRIME[i] & mask, carry);
+            }
+            halve(&mut self.factor, carry);
+        }
+    }
+}
+
+/// `(limbs + carry * 2^(64 N)) / 2`, rounded down.
+#[inline(always)]
+fn halve<const N: usize>(limbs: &mut [u64; N], carry: u64) {
+    for i in 0..N - 1 {
+        limbs[i] = limbs[i] >> 1 | limbs[i + 1] << 63;
+    }
+    limbs[N - 1] = limbs[N - 1] >> 1 | carry << 63;
 }
 
 impl<M: Modulus<N>, const N: usize> Zeroize for Montgomery<M, N> {

@@ -126,6 +126,14 @@ proptest! {
     }
 
     #[test]
+    fn both_ways_of_inversion_agree(x in prop::array::uniform8(limb())) {
+        let wide = canonical::<General512, 8>(x);
+        prop_assert!(wide.invert_public().equals(wide.invert()));
+        let x = canonical::<Low256, 4>([x[0], x[1], x[2], x[3]]);
+        prop_assert!(x.invert_public().equals(x.invert()));
+    }
+
+    #[test]
     fn odd_representatives_are_odd_and_the_residue_or_its_opposite(x in prop::array::uniform4(limb())) {
         let x = canonical::<General256, 4>(x);
         let (limbs, opposite) = x.odd_representative();
