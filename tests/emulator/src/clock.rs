@@ -36,6 +36,11 @@ impl Clock {
         self.hands().now()
     }
 
+    /// How many seconds of it pass in a real second.
+    pub fn rate(&self) -> f64 {
+        self.hands().rate
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let mut hands = self.hands();

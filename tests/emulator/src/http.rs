@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::request;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -103,6 +104,15 @@ impl Connection {
         self.sender.is_closed()
     }
 
+    /// Gets a page.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn get(&mut self, path: &str) -> Result<HttpAnswer, TransportError> {
+        self.send(Request::builder().method(Method::GET).uri(path), Bytes::new())
+            .await
+    }
+
     /// Posts and reads the whole answer.
     ///
     /// # Errors
@@ -114,18 +124,20 @@ impl Connection {
         soap_action: Option<&str>,
         body: Bytes,
     ) -> Result<HttpAnswer, TransportError> {
-        let not_sent = |error: &dyn std::fmt::Display| TransportError::NotSent(error.to_string());
-        self.sender.ready().await.map_err(|error| not_sent(&error))?;
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header(HOST, self.host.clone());
+        let mut request = Request::builder().method(Method::POST).uri(path);
         if !content_type.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
         }
         if let Some(action) = soap_action {
             request = request.header("SOAPAction", format!("\"{action}\""));
         }
+        self.send(request, body).await
+    }
+
+    async fn send(&mut self, request: request::Builder, body: Bytes) -> Result<HttpAnswer, TransportError> {
+        let not_sent = |error: &dyn std::fmt::Display| TransportError::NotSent(error.to_string());
+        self.sender.ready().await.map_err(|error| not_sent(&error))?;
+        let request = request.header(HOST, self.host.clone());
         let request = request.body(Full::new(body)).map_err(|error| not_sent(&error))?;
         let answer = self.sender.send_request(request).await.map_err(|error| {
             if error.is_canceled() {
@@ -135,12 +147,8 @@ impl Connection {
             }
         })?;
         let status = answer.status().as_u16();
-        let content_type = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
         let body = Limited::new(answer.into_body(), ANSWER_LIMIT)
             .collect()
             .await

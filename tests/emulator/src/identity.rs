@@ -66,6 +66,25 @@ impl Identity {
         })
     }
 
+    /// An identity of a key (PKCS#8) and a certificate that exist as PEM.
+    ///
+    /// # Errors
+    /// If either cannot be read.
+    pub fn from_pem(mnemonic: &str, key: &str, certificate: &str) -> Result<Identity, IdentityError> {
+        let fail = |cause: String| IdentityError {
+            mnemonic: mnemonic.to_owned(),
+            cause,
+        };
+        let signer = SoftwareKey::from_pem(key).map_err(|error| fail(error.to_string()))?;
+        let certificate =
+            Certificate::from_pem_or_der(certificate.as_bytes()).map_err(|error| fail(error.to_string()))?;
+        let pem = Some(Arc::from(key));
+        Ok(Identity {
+            private_key_pem: pem,
+            ..Identity::from_parts(mnemonic, Arc::new(signer), certificate)
+        })
+    }
+
     /// An identity of a key and certificate that exist.
     pub fn from_parts(mnemonic: &str, signer: Arc<dyn Signer>, certificate: Certificate) -> Identity {
         Identity {

@@ -250,7 +250,7 @@ impl Bus {
         };
         let data = ResponseData::sent_at(now, reply_to, reply);
         let id = data.message_id.clone();
-        self.state().answer(&exchange, author, data, now);
+        self.state().answer(&exchange, &author, data, now);
         self.tell_change();
         Some(id)
     }
@@ -414,7 +414,7 @@ impl<'c, 'a> Call<'c, 'a> {
             queue.take(selector, any_node, self.now, settings.redelivery)
         };
         let Some(letter) = letter else {
-            return Ok(self.plain(format!("{operation}Response")));
+            return Ok(self.plain(&format!("{operation}Response")));
         };
         let seal = self.bus.seal(self.plan)?;
         let body = letter
@@ -445,7 +445,7 @@ impl<'c, 'a> Call<'c, 'a> {
             .get_mut(&caller)
             .and_then(|member| member.queues.statuses.pop_front());
         let Some(status) = status else {
-            return Ok(self.plain("GetStatusResponse".to_owned()));
+            return Ok(self.plain("GetStatusResponse"));
         };
         let delivered = self.delivered(Operation::GetStatus, status.original_message_id.clone(), &caller);
         state.ledger.delivered.push(Arc::new(delivered));
@@ -479,7 +479,7 @@ impl<'c, 'a> Call<'c, 'a> {
             let text = format!("Сообщение {id} не найдено среди неподтверждённых.");
             return Err(Fault::new("TargetMessageIsNotFound").text(text));
         }
-        Ok(self.plain("AckResponse".to_owned()))
+        Ok(self.plain("AckResponse"))
     }
 
     fn statistics(&self) -> Handled<Outcome> {
@@ -682,10 +682,10 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     /// An answer that is one empty element.
-    fn plain(&self, name: String) -> Outcome {
+    fn plain(&self, name: &str) -> Outcome {
         let mut w = Writer::new(Style::bus(self.version));
-        w.open_root_t(&name, "");
-        w.close_t(&name);
+        w.open_root_t(name, "");
+        w.close_t(name);
         Outcome {
             version: self.version,
             body: w.finish(),

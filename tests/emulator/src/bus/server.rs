@@ -151,7 +151,7 @@ async fn answer(bus: Arc<Bus>, request: Request<Incoming>) -> Result<Response<An
             content_type,
             body,
         } => Ok(response(status, &content_type, AnswerBody::whole(body))),
-        Reaction::Half { content_type, body } => Ok(response(200, &content_type, AnswerBody::half(body))),
+        Reaction::Half { content_type, body } => Ok(response(200, &content_type, AnswerBody::half(&body))),
         Reaction::Close => Err(io::Error::other("the knobs want this connection closed")),
     }
 }
@@ -184,7 +184,7 @@ impl AnswerBody {
         }
     }
 
-    fn half(body: Bytes) -> AnswerBody {
+    fn half(body: &Bytes) -> AnswerBody {
         // Some turns of the event loop, so that the first half leaves before the connection breaks.
         AnswerBody {
             promised: body.len() as u64,

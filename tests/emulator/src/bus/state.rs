@@ -154,15 +154,15 @@ impl State {
             return Err(nobody());
         }
         let kind = &self.kinds[exchange.kind];
-        if let Some(root) = &incoming.root {
-            if *root != (kind.namespace.clone(), kind.response.clone()) {
-                let registered = self.kinds.iter().any(|kind| kind.has_root(root));
-                return Err(if registered {
-                    Fault::new("IncorrectResponseContentType")
-                } else {
-                    unsupported(root)
-                });
-            }
+        if let Some(root) = &incoming.root
+            && *root != (kind.namespace.clone(), kind.response.clone())
+        {
+            let registered = self.kinds.iter().any(|kind| kind.has_root(root));
+            return Err(if registered {
+                Fault::new("IncorrectResponseContentType")
+            } else {
+                unsupported(root)
+            });
         }
         check_attachments(incoming.paired, data.reply.attachments(), settings)?;
         let namespace = kind.namespace.clone();
@@ -226,7 +226,7 @@ impl State {
     }
 
     /// An answer from the far side to a request that came from the region.
-    pub(super) fn answer(&mut self, exchange: &Exchange, from: Identity, data: ResponseData, now: Timestamp) {
+    pub(super) fn answer(&mut self, exchange: &Exchange, from: &Identity, data: ResponseData, now: Timestamp) {
         let letter = self.response_letter(exchange, from.mnemonic(), data, Signed::by(from.clone()), now);
         if let Some(member) = self.members.get_mut(&exchange.requester) {
             member.queues.responses.push(letter);

@@ -81,10 +81,8 @@ impl Participant {
     /// [`CallError::Sign`].
     pub fn sign_request_as(&self, data: &RequestData, id: &str, files_as_parts: bool) -> Result<SignedCall, CallError> {
         let signed = write::request_data(self.style(), data, id);
-        let routing = match &data.routing {
-            Some(routing) => Some(write::routing_information(&data.message_id, routing, "SIGNED_ROUTING")),
-            None => None,
-        };
+        let routing = data.routing.as_ref();
+        let routing = routing.map(|routing| write::routing_information(&data.message_id, routing, "SIGNED_ROUTING"));
         let routing_signature = routing
             .as_deref()
             .map(|routing| self.identity.sign(routing))
