@@ -180,19 +180,31 @@ pub struct Fault {
 impl Fault {
     /// A fault without details.
     pub fn new(name: FaultName, text: impl Into<String>) -> Self {
-        Self { name, text: text.into(), detail: Detail::None }
+        Self {
+            name,
+            text: text.into(),
+            detail: Detail::None,
+        }
     }
 
     /// The envelope is malformed, incomplete, or over a limit.
     pub fn invalid(text: impl Into<String>) -> Self {
         let text = text.into();
         let detail = Detail::Validation(vec![text.clone()]);
-        Self { name: FaultName::InvalidContent, text, detail }
+        Self {
+            name: FaultName::InvalidContent,
+            text,
+            detail,
+        }
     }
 
     /// A signature is not accepted.
     pub fn signature(cause: SignatureCause, text: impl Into<String>) -> Self {
-        Self { name: FaultName::SignatureVerificationFault, text: text.into(), detail: Detail::Signature(cause) }
+        Self {
+            name: FaultName::SignatureVerificationFault,
+            text: text.into(),
+            detail: Detail::Signature(cause),
+        }
     }
 
     /// The signature block of a polling call is missing.
@@ -202,7 +214,10 @@ impl Fault {
 
     /// The gateway cannot work now.
     pub fn failure() -> Self {
-        Self::new(FaultName::SMEVFailure, "Внутренняя ошибка шлюза. Повторите отправку того же сообщения позже.")
+        Self::new(
+            FaultName::SMEVFailure,
+            "Внутренняя ошибка шлюза. Повторите отправку того же сообщения позже.",
+        )
     }
 
     /// `Code`: where the fault arose. At most 50 characters.
@@ -223,7 +238,9 @@ impl Fault {
     pub fn envelope(&self, version: Version) -> String {
         let name = self.name.as_str();
         let mut out = String::with_capacity(1024 + 4 * self.text.len());
-        out.push_str(r#"<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body><soap:Fault>"#);
+        out.push_str(
+            r#"<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body><soap:Fault>"#,
+        );
         xml::element(&mut out, "faultcode", "soap:Server");
         xml::element(&mut out, "faultstring", &self.text);
         out.push_str("<detail><ns3:");
@@ -284,16 +301,19 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         use FaultName as N;
         match refusal {
-            Refusal::AlreadySent(id) => {
-                Self::new(N::MessageIsAlreadySent, format!("Сообщение с идентификатором {id} уже было отправлено."))
-            }
+            Refusal::AlreadySent(id) => Self::new(
+                N::MessageIsAlreadySent,
+                format!("Сообщение с идентификатором {id} уже было отправлено."),
+            ),
             Refusal::ForeignId(id) => Self::new(
                 N::InvalidMessageIdFormat,
                 format!("Идентификатор {id} не принадлежит отправителю. Создайте новый по варианту 1 RFC-4122."),
             ),
             Refusal::StaleMessageId { id, time } => Self::new(
                 N::StaleMessageId,
-                format!("Идентификатор {id} создан {time}, это вне допустимого срока. Создайте новый и проверьте часы."),
+                format!(
+                    "Идентификатор {id} создан {time}, это вне допустимого срока. Создайте новый и проверьте часы."
+                ),
             ),
             Refusal::UnknownKind { namespace, local } => Self {
                 name: N::BusinessDataTypeIsNotSupported,
@@ -304,9 +324,10 @@ impl From<Refusal> for Fault {
                 N::IncorrectResponseContentType,
                 format!("{{{namespace}}}{local} не является ответом на этот запрос."),
             ),
-            Refusal::AccessDenied { party, kind, .. } => {
-                Self::new(N::AccessDenied, format!("У {party} нет доступа к виду сведений {kind}."))
-            }
+            Refusal::AccessDenied { party, kind, .. } => Self::new(
+                N::AccessDenied,
+                format!("У {party} нет доступа к виду сведений {kind}."),
+            ),
             Refusal::RecipientNotFound(reason) => {
                 Self::new(N::RecipientIsNotFound, format!("Получатель не найден: {reason}."))
             }
@@ -320,7 +341,11 @@ impl From<Refusal> for Fault {
                 text: "Очередь, в которую должно быть отправлено сообщение, переполнена.".to_owned(),
                 detail: Detail::Destination(queue.to_string()),
             },
-            Refusal::UnknownMessageType { namespace, local, participant } => Self::new(
+            Refusal::UnknownMessageType {
+                namespace,
+                local,
+                participant,
+            } => Self::new(
                 N::UnknownMessageType,
                 format!(
                     "Входящая очередь запрошенного типа сообщений {{{namespace}}}{local}, принадлежащая {participant}, \
@@ -342,12 +367,18 @@ mod tests {
     use xmldsig::{Document, Limits};
 
     fn all() -> Vec<Fault> {
-        let mut faults: Vec<Fault> = FaultName::ALL.iter().map(|&name| Fault::new(name, "текст <&>")).collect();
+        let mut faults: Vec<Fault> = FaultName::ALL
+            .iter()
+            .map(|&name| Fault::new(name, "текст <&>"))
+            .collect();
         for fault in &mut faults {
             fault.detail = match fault.name {
                 FaultName::SignatureVerificationFault => Detail::Signature(SignatureCause::CertificateIsExpired),
                 FaultName::InvalidContent => Detail::Validation(vec!["a<b".into()]),
-                FaultName::BusinessDataTypeIsNotSupported => Detail::Root { namespace: "urn:x".into(), local: "R".into() },
+                FaultName::BusinessDataTypeIsNotSupported => Detail::Root {
+                    namespace: "urn:x".into(),
+                    local: "R".into(),
+                },
                 FaultName::AttachmentSizeLimitExceeded => Detail::Sizes { permitted: 1, real: 2 },
                 FaultName::DestinationOverflow => Detail::Destination("MUN001/requests".into()),
                 _ => Detail::None,
@@ -365,12 +396,19 @@ mod tests {
                 let body = document.root().children().next().unwrap();
                 let soap = body.children().next().unwrap();
                 let parts: Vec<_> = soap.children().collect();
-                assert_eq!((parts[0].text().as_ref(), parts[1].text().as_ref()), ("soap:Server", "текст <&>"));
+                assert_eq!(
+                    (parts[0].text().as_ref(), parts[1].text().as_ref()),
+                    ("soap:Server", "текст <&>")
+                );
                 let element = parts[2].children().next().unwrap();
                 assert!(element.is(version.faults(), fault.name.as_str()));
                 let code = element.only_child(version.basic(), "Code").unwrap().text().into_owned();
                 assert!(code.chars().count() <= 50, "{code}");
-                let description = element.only_child(version.basic(), "Description").unwrap().text().into_owned();
+                let description = element
+                    .only_child(version.basic(), "Description")
+                    .unwrap()
+                    .text()
+                    .into_owned();
                 assert_eq!(description, format!("{}:текст <&>", fault.name.number()));
             }
         }
@@ -399,14 +437,24 @@ mod tests {
             return;
         };
         fn shape(element: xmldsig::Element<'_, '_>, out: &mut Vec<String>) {
-            out.push(format!("{{{}}}{}", element.namespace().unwrap_or_default(), element.local_name()));
+            out.push(format!(
+                "{{{}}}{}",
+                element.namespace().unwrap_or_default(),
+                element.local_name()
+            ));
             element.children().for_each(|child| shape(child, out));
         }
         let shape_of = |xml: &str| {
             let mut out = Vec::new();
-            shape(Document::parse(xml.as_bytes(), &Limits::default()).unwrap().root(), &mut out);
+            shape(
+                Document::parse(xml.as_bytes(), &Limits::default()).unwrap().root(),
+                &mut out,
+            );
             out
         };
-        assert_eq!(shape_of(&Fault::no_signature().envelope(Version::V1_1)), shape_of(&real));
+        assert_eq!(
+            shape_of(&Fault::no_signature().envelope(Version::V1_1)),
+            shape_of(&real)
+        );
     }
 }

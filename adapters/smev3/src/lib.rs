@@ -5,12 +5,22 @@
 //! verification is ever written anew (PROTOCOL §6.4).
 #![forbid(unsafe_code)]
 
+pub mod answer;
+pub mod attachments;
 pub mod client;
+pub mod door;
+pub mod envelope;
+mod facts;
 pub mod fault;
 pub mod mime;
+pub mod request;
+pub mod schema;
 pub mod splice;
+mod status;
 pub mod stored;
+pub mod translate;
 pub mod version;
+pub mod wsdl;
 mod xml;
 
 pub use version::Version;

@@ -90,7 +90,10 @@ impl<'a> Multipart<'a> {
         let root = match parameter(content_type, "start") {
             Some(start) => {
                 let start = bare_id(&start);
-                parts.iter().position(|part| part.content_id == start).ok_or(MimeError::Root)?
+                parts
+                    .iter()
+                    .position(|part| part.content_id == start)
+                    .ok_or(MimeError::Root)?
             }
             None => 0,
         };
@@ -148,9 +151,17 @@ pub fn write(envelope: &str, attachments: &[Attachment]) -> (String, Vec<u8>) {
         body.extend_from_slice(octets);
         body.extend_from_slice(b"\r\n");
     };
-    part(r#"application/xop+xml; charset=UTF-8; type="text/xml""#, ROOT_ID, envelope.as_bytes());
+    part(
+        r#"application/xop+xml; charset=UTF-8; type="text/xml""#,
+        ROOT_ID,
+        envelope.as_bytes(),
+    );
     for attachment in attachments {
-        part(&header_safe(&attachment.content_type), &header_safe(&attachment.content_id), &attachment.octets);
+        part(
+            &header_safe(&attachment.content_type),
+            &header_safe(&attachment.content_id),
+            &attachment.octets,
+        );
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     (content_type, body)
@@ -158,7 +169,9 @@ pub fn write(envelope: &str, attachments: &[Attachment]) -> (String, Vec<u8>) {
 
 /// A Content-ID that is safe in a header and in a URL whatever the text it stands for.
 pub fn content_id(text: &str) -> String {
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
     if plain && !text.is_empty() && text.len() <= 120 {
         format!("{text}@rsmev")
     } else {
@@ -220,7 +233,9 @@ fn sniff_boundary(body: &[u8]) -> Option<String> {
     let line = body.trim_ascii_start().strip_prefix(b"--")?;
     let line = line.get(..line.len().min(MAX_BOUNDARY + 2))?;
     let end = line.iter().position(|b| matches!(b, b'\r' | b'\n'))?;
-    std::str::from_utf8(&line[..end]).ok().map(|text| text.trim_end().to_owned())
+    std::str::from_utf8(&line[..end])
+        .ok()
+        .map(|text| text.trim_end().to_owned())
 }
 
 fn split<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>, MimeError> {
@@ -237,7 +252,11 @@ fn split<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>, MimeError>
         let tail = &body[after..];
         let closing = tail.starts_with(b"--");
         let line = tail.iter().position(|&b| b == b'\n');
-        let padding = if closing { &tail[2..2] } else { &tail[..line.unwrap_or(tail.len())] };
+        let padding = if closing {
+            &tail[2..2]
+        } else {
+            &tail[..line.unwrap_or(tail.len())]
+        };
         if !padding.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) {
             continue;
         }
@@ -273,9 +292,16 @@ fn part(octets: &[u8]) -> Result<Part<'_>, MimeError> {
         }
         let line = String::from_utf8_lossy(rest[..line_len].trim_ascii_end()).into_owned();
         if line.is_empty() {
-            return Ok(Part { content_id, content_type, octets: &octets[at..], base64 });
+            return Ok(Part {
+                content_id,
+                content_type,
+                octets: &octets[at..],
+                base64,
+            });
         }
-        let Some((name, value)) = line.split_once(':') else { continue };
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
         let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
             "content-id" => content_id = bare_id(value).to_owned(),
@@ -327,7 +353,11 @@ mod tests {
                 content_type: "application/zip".into(),
                 octets: b"\r\n--uuid:x\r\nPK\0\xff\r\n".to_vec(),
             },
-            Attachment { content_id: content_id("имя"), content_type: "text/plain".into(), octets: Vec::new() },
+            Attachment {
+                content_id: content_id("имя"),
+                content_type: "text/plain".into(),
+                octets: Vec::new(),
+            },
         ]
     }
 
@@ -347,7 +377,10 @@ mod tests {
 
     #[test]
     fn the_bus_own_multipart_answers_are_read() {
-        for name in ["Fault-InvalidContent-missing-signature-1.2.multipart.txt", "GetResponse-empty-1.2.multipart.txt"] {
+        for name in [
+            "Fault-InvalidContent-missing-signature-1.2.multipart.txt",
+            "GetResponse-empty-1.2.multipart.txt",
+        ] {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/public/responses/").to_owned() + name;
             let Ok(text) = std::fs::read_to_string(&path) else {
                 eprintln!("SKIPPED: no {path}");
@@ -383,8 +416,14 @@ mod tests {
     fn broken_bodies_have_distinct_causes() {
         let parse = |content_type: &str, body: &str| Multipart::parse(content_type, body.as_bytes()).unwrap_err();
         assert_eq!(parse("multipart/related", "x"), MimeError::Boundary);
-        assert_eq!(parse("multipart/related; boundary=b", "--b\r\n\r\nx"), MimeError::Framing);
-        assert_eq!(parse("multipart/related; boundary=b; start=q", "--b\r\n\r\nx\r\n--b--"), MimeError::Root);
+        assert_eq!(
+            parse("multipart/related; boundary=b", "--b\r\n\r\nx"),
+            MimeError::Framing
+        );
+        assert_eq!(
+            parse("multipart/related; boundary=b; start=q", "--b\r\n\r\nx\r\n--b--"),
+            MimeError::Root
+        );
         let twins = "--b\r\nContent-ID: <a>\r\n\r\nx\r\n--b\r\nContent-ID: a\r\n\r\ny\r\n--b--";
         assert_eq!(parse("multipart/related; boundary=b", twins), MimeError::Root);
         let odd = "--b\r\nContent-Transfer-Encoding: gzip\r\n\r\nx\r\n--b--";

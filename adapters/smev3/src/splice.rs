@@ -4,6 +4,8 @@
 //! (`xsi:type`) included. So the declarations that it inherits travel with it and are written into its start tag when it
 //! is put elsewhere. Exclusive canonicalisation does not see them where they are not used, so signatures stay valid.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use xmldsig::Element;
 
@@ -32,7 +34,10 @@ pub fn inherited(element: Element<'_, '_>) -> Vec<Declaration> {
         })
         .collect();
     if !own.contains(&"") && !declarations.iter().any(|d| d.prefix.is_empty()) {
-        declarations.push(Declaration { prefix: String::new(), namespace: String::new() });
+        declarations.push(Declaration {
+            prefix: String::new(),
+            namespace: String::new(),
+        });
     }
     declarations
 }
@@ -68,26 +73,31 @@ pub fn standalone(element: Element<'_, '_>) -> String {
 
 /// The prefixes that a start tag declares; empty for the default namespace. The source must be well-formed.
 fn declared(source: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut rest = source;
-    rest = &rest[rest.find([' ', '\t', '\r', '\n', '/', '>']).unwrap_or(rest.len())..];
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', '\r', '\n']);
-        let Some(end) = rest.find(['=', ' ', '\t', '\r', '\n', '/', '>']) else { return found };
-        if end == 0 {
-            return found;
+    attributes(source)
+        .filter_map(|(name, _)| match name.strip_prefix("xmlns") {
+            Some("") => Some(""),
+            Some(name) => name.strip_prefix(':'),
+            None => None,
+        })
+        .collect()
+}
+
+/// The attributes of the start tag that a text begins with, declarations included: the name as written and the place of
+/// the value between its quotes. The source must be well-formed.
+pub(crate) fn attributes(source: &str) -> impl Iterator<Item = (&str, Range<usize>)> {
+    const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+    let mut at = source.find([' ', '\t', '\r', '\n', '/', '>']).unwrap_or(source.len());
+    std::iter::from_fn(move || {
+        at += source[at..].find(|c| !SPACE.contains(&c))?;
+        let name = &source[at..at + source[at..].find(['=', ' ', '\t', '\r', '\n', '/', '>'])?];
+        if name.is_empty() {
+            return None;
         }
-        match rest[..end].strip_prefix("xmlns") {
-            Some("") => found.push(""),
-            Some(name) => found.extend(name.strip_prefix(':')),
-            None => {}
-        }
-        rest = &rest[end..];
-        let Some(quote) = rest.find(['"', '\'']) else { return found };
-        let (mark, value) = rest[quote..].split_at(1);
-        let Some(close) = value.find(mark) else { return found };
-        rest = &value[close + 1..];
-    }
+        let quote = at + source[at..].find(['"', '\''])?;
+        let value = quote + 1..quote + 1 + source[quote + 1..].find(&source[quote..=quote])?;
+        at = value.end + 1;
+        Some((name, value))
+    })
 }
 
 #[cfg(test)]
@@ -110,7 +120,10 @@ mod tests {
         let target = parse(&text);
         let moved = target.root().children().next().unwrap();
         assert!(moved.is("urn:p", "b"));
-        assert_eq!(xmldsig::exclusive_c14n(moved, &[]), xmldsig::exclusive_c14n(element, &[]));
+        assert_eq!(
+            xmldsig::exclusive_c14n(moved, &[]),
+            xmldsig::exclusive_c14n(element, &[])
+        );
         let child = moved.children().next().unwrap();
         assert!(child.is("urn:d", "c"));
         assert!(child.namespaces_in_scope().any(|n| n == (Some("q"), "urn:q?a&b")));
@@ -119,7 +132,10 @@ mod tests {
     #[test]
     fn unprefixed_names_without_a_namespace_stay_so() {
         let source = parse("<a><b/></a>");
-        let text = format!(r#"<e xmlns="urn:other">{}</e>"#, standalone(source.root().children().next().unwrap()));
+        let text = format!(
+            r#"<e xmlns="urn:other">{}</e>"#,
+            standalone(source.root().children().next().unwrap())
+        );
         assert_eq!(parse(&text).root().children().next().unwrap().namespace(), None);
     }
 

@@ -98,7 +98,11 @@ impl<'a> Stored<'a> {
         if !rest.is_empty() {
             return Err(StoredError);
         }
-        Ok(Self { header, data, signature })
+        Ok(Self {
+            header,
+            data,
+            signature,
+        })
     }
 
     /// The data as a text that stands by itself.
@@ -166,7 +170,10 @@ mod tests {
         Header {
             version: Version::V1_3,
             element: DataElement::Request,
-            data_scope: vec![Declaration { prefix: "n".into(), namespace: "urn:n".into() }],
+            data_scope: vec![Declaration {
+                prefix: "n".into(),
+                namespace: "urn:n".into(),
+            }],
             signature_scope: Vec::new(),
             message_id: "db0486d0-3c08-11e5-95e2-d4c9eff07b77".into(),
             reference_id: None,
@@ -175,7 +182,10 @@ mod tests {
             end_of_life: None,
             to: None,
             test: true,
-            attachments: vec![StoredAttachment { content_id: "a".into(), mime_type: "b/c".into() }],
+            attachments: vec![StoredAttachment {
+                content_id: "a".into(),
+                mime_type: "b/c".into(),
+            }],
             routing: None,
             file_storage: None,
             remote_name: None,
@@ -187,7 +197,10 @@ mod tests {
         for signature in [None, Some("<ds:Signature/>")] {
             let octets = encode(&header(), "<n:a x='1'/>", signature);
             let stored = Stored::decode(&octets).unwrap();
-            assert_eq!((stored.header.clone(), stored.data, stored.signature), (header(), "<n:a x='1'/>", signature));
+            assert_eq!(
+                (stored.header.clone(), stored.data, stored.signature),
+                (header(), "<n:a x='1'/>", signature)
+            );
             assert_eq!(stored.standalone_data(), r#"<n:a xmlns:n="urn:n" x='1'/>"#);
         }
     }
@@ -195,7 +208,10 @@ mod tests {
     #[test]
     fn a_note_comes_back_and_an_empty_one_is_not_kept() {
         assert_eq!(ExchangeNote::default().encode(), None);
-        let note = ExchangeNote { transaction_code: Some("t".into()), upstream_reply_to: None };
+        let note = ExchangeNote {
+            transaction_code: Some("t".into()),
+            upstream_reply_to: None,
+        };
         assert_eq!(ExchangeNote::decode(&note.encode().unwrap()), Ok(note));
     }
 

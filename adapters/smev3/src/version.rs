@@ -108,7 +108,12 @@ impl Version {
     /// The three namespace declarations that the bus puts on the first element of a SOAP body: the basic types are
     /// the default namespace, `ns2` the message types, `ns3` the faults.
     pub(crate) fn declarations(self) -> String {
-        format!(r#" xmlns:ns3="{}" xmlns:ns2="{}" xmlns="{}""#, self.faults(), self.types(), self.basic())
+        format!(
+            r#" xmlns:ns3="{}" xmlns:ns2="{}" xmlns="{}""#,
+            self.faults(),
+            self.types(),
+            self.basic()
+        )
     }
 }
 

@@ -1,0 +1,180 @@
+//! The door: the HTTP server through which local systems call (PROTOCOL §1, DESIGN §3).
+//!
+//! A call passes these stations: room in memory, body read within its time, parse and verify off the async threads, one
+//! engine command, the answer built and signed off the async threads. Nothing is held while the engine works.
+
+mod budget;
+mod exchange;
+mod http;
+mod intake;
+mod metrics;
+mod recognition;
+mod serve;
+mod tls;
+mod workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Engine;
+use engine::clock::Clock;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use xmldsig::Limits;
+
+pub use metrics::{DoorMetrics, Histogram};
+pub use tls::Tls;
+
+use crate::answer::Author;
+use crate::schema::Validators;
+use budget::Budget;
+use exchange::Exchange;
+use intake::Intake;
+use recognition::Recognition;
+use workers::Workers;
+
+/// The door's label in metrics and journal.
+const DOOR: &str = "smev3";
+
+/// What happens when the caller's version differs from the message's (`smev3.translate`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Translate {
+    /// The message is written anew in the caller's version.
+    Always,
+    /// It is not handed out to that caller.
+    Refuse,
+}
+
+/// Settings of the door. [`Settings::new`] gives the defaults of DESIGN §6 and §9.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `smev3.listen`
+    pub listen: SocketAddr,
+    /// `smev3.public_url`: scheme, host and port, as the WSDL names them.
+    pub public_url: String,
+    /// `smev3.timestamp_window`: how far a poll's Timestamp may be from the clock.
+    pub timestamp_window: Duration,
+    /// `smev3.translate`
+    pub translate: Translate,
+    /// `limits.body_bytes`: octets of one body.
+    pub body_bytes: u64,
+    /// `limits.attachments_bytes`: octets of all attachments of one message.
+    pub attachments_bytes: u64,
+    /// `limits.in_flight_bytes`: octets of all bodies, their trees and unwritten answers.
+    pub in_flight_bytes: u64,
+    /// `smev3.tls`
+    pub tls: Option<Tls>,
+    /// Connections at once; further ones wait in the system's queue.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, an idle connection included, and for a TLS handshake.
+    pub head_timeout: Duration,
+    /// How long a client may take for a body, and for taking an answer.
+    pub body_timeout: Duration,
+    /// How long calls that are under way at shutdown may take.
+    pub drain_timeout: Duration,
+    /// Calls parsed, verified or signed at once.
+    pub workers: usize,
+}
+
+impl Settings {
+    /// The defaults.
+    pub fn new(listen: SocketAddr, public_url: String) -> Self {
+        Self {
+            listen,
+            public_url,
+            timestamp_window: Duration::from_secs(13 * 3600),
+            translate: Translate::Always,
+            body_bytes: 8 << 20,
+            attachments_bytes: 5 << 20,
+            in_flight_bytes: 64 << 20,
+            tls: None,
+            connections: 1024,
+            head_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(20),
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}
+
+/// A door that listens.
+pub struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    inner: Arc<Inner>,
+}
+
+/// What all connections share.
+struct Inner {
+    settings: Settings,
+    budget: Arc<Budget>,
+    metrics: Arc<DoorMetrics>,
+    exchange: Exchange,
+}
+
+impl Door {
+    /// Binds the address and reads the TLS files. Nothing is served yet; connections wait in the system's queue.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or a TLS file cannot be used; the message names it.
+    pub async fn bind(settings: Settings, engine: Engine, author: Author, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", settings.listen)))?;
+        let address = listener.local_addr()?;
+        let budget = Budget::new(settings.in_flight_bytes);
+        let metrics = Arc::new(DoorMetrics::new(Arc::clone(&budget)));
+        let octets = usize::try_from(settings.body_bytes).unwrap_or(usize::MAX);
+        let intake = Intake {
+            limits: Limits {
+                octets,
+                ..Limits::default()
+            },
+            attachments_bytes: settings.attachments_bytes,
+            timestamp_window: intake::window(settings.timestamp_window),
+            recognition: Recognition::new(),
+            validators: Validators::default(),
+        };
+        let exchange = Exchange {
+            engine,
+            author,
+            clock,
+            intake,
+            metrics: Arc::clone(&metrics),
+            workers: Workers::new(settings.workers),
+            translate: settings.translate == Translate::Always,
+        };
+        let inner = Arc::new(Inner {
+            settings,
+            budget,
+            metrics,
+            exchange,
+        });
+        Ok(Self {
+            listener,
+            address,
+            tls,
+            inner,
+        })
+    }
+
+    /// The bound address.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the door counts.
+    pub fn metrics(&self) -> Arc<DoorMetrics> {
+        Arc::clone(&self.inner.metrics)
+    }
+
+    /// Serves until `shutdown` ends; then takes no more calls, finishes those under way within the drain time-out, and
+    /// closes what remains.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        serve::run(self.listener, self.tls, self.inner, shutdown).await;
+    }
+}
