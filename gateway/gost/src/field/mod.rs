@@ -163,9 +163,17 @@ const fn mul_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
     (product as u64, (product >> 64) as u64)
 }
 
+/// A mask that the compiler knows nothing about. Without this it finds out that a mask made of a carry is all ones or zero
+/// and turns the selection into a branch (seen with rustc 1.95 in Montgomery reduction).
+#[inline(always)]
+const fn opaque(mask: u64) -> u64 {
+    std::hint::black_box(mask)
+}
+
 /// `b` where the mask is all ones, `a` where it is zero.
 #[inline(always)]
 const fn choose<const N: usize>(a: [u64; N], b: [u64; N], mask: u64) -> [u64; N] {
+    let mask = opaque(mask);
     let mut result = a;
     let mut i = 0;
     while i < N {

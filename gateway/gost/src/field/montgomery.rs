@@ -2,7 +2,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "the same limb of several numbers is meant")]
 
-use super::{Field, add_carry, choose, mul_add, sub_borrow, sub_limbs};
+use super::{Field, add_carry, choose, mul_add, opaque, sub_borrow, sub_limbs};
 use std::marker::PhantomData;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
@@ -169,7 +169,7 @@ impl<M: Modulus<N>, const N: usize> Field for Montgomery<M, N> {
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
         let (mut limbs, borrow) = sub_limbs(&self.0, &other.0);
-        let mask = borrow.wrapping_neg();
+        let mask = opaque(borrow.wrapping_neg());
         let mut carry = 0;
         for i in 0..N {
             (limbs[i], carry) = add_carry(limbs[i], M::PRIME[i] & mask, carry);
