@@ -217,10 +217,7 @@ impl Bus {
         let delay = provider.delay;
         let bus = Arc::clone(self);
         let answer = move || {
-            let data = bus
-                .state()
-                .exchange(&request)
-                .map(|(exchange, _)| exchange.request.clone());
+            let data = bus.state().exchange(&request).map(|exchange| exchange.request.clone());
             for one in data.map(|data| provider.answers(&data)).unwrap_or_default() {
                 // The request was accepted a moment ago and exchanges are kept, so that there is nothing to refuse.
                 let _ = bus.answer(&request, one);
@@ -239,16 +236,12 @@ impl Bus {
     /// Puts an answer from the far side into the requester's queue: its identifier, `None` for an unknown request.
     pub(super) fn answer(&self, request: &str, answer: ProviderAnswer) -> Option<String> {
         let now = self.clock.now();
-        let (exchange, reply_to) = {
-            let state = self.state();
-            let (exchange, reply_to) = state.exchange(request)?;
-            (exchange.clone(), reply_to.to_owned())
-        };
+        let exchange = self.state().exchange(request)?.clone();
         let (author, reply) = match answer {
             ProviderAnswer::Reply(reply) => (self.federal(exchange.provider())?, reply),
             ProviderAnswer::BusRejects(fault) => (self.identity.clone(), exchange.rejection(fault)),
         };
-        let data = ResponseData::sent_at(now, reply_to, reply);
+        let data = ResponseData::sent_at(now, exchange.reply_to(), reply);
         let id = data.message_id.clone();
         self.state().answer(&exchange, &author, data, now);
         self.tell_change();

@@ -237,7 +237,7 @@ impl Emulator {
         self.bus.state().ledger.clone()
     }
 
-    /// Waits until `look` finds something in the ledger.
+    /// Waits until `look` finds something in the ledger. The bus stands still while it looks.
     ///
     /// # Errors
     /// [`TimedOut`], in real time.
@@ -250,7 +250,7 @@ impl Emulator {
         let found = async {
             loop {
                 changed.mark_unchanged();
-                if let Some(found) = look(&self.ledger()) {
+                if let Some(found) = look(&self.bus.state().ledger) {
                     return found;
                 }
                 if changed.changed().await.is_err() {

@@ -33,6 +33,7 @@ pub(super) struct Exchange {
     pub(super) request: RequestData,
     requester: String,
     provider: String,
+    reply_to: String,
     kind: usize,
     closed: bool,
 }
@@ -214,15 +215,9 @@ impl State {
         }
     }
 
-    /// The exchange that a request opened, and its `ReplyTo`.
-    pub(super) fn exchange(&self, request: &str) -> Option<(&Exchange, &str)> {
-        let exchange = self.exchanges.get(request)?;
-        let reply_to = self
-            .reply_to
-            .iter()
-            .find(|(_, id)| *id == request)
-            .map_or("", |(reply_to, _)| reply_to);
-        Some((exchange, reply_to))
+    /// The exchange that a request opened.
+    pub(super) fn exchange(&self, request: &str) -> Option<&Exchange> {
+        self.exchanges.get(request)
     }
 
     /// An answer from the far side to a request that came from the region.
@@ -339,6 +334,7 @@ impl State {
             request: data.clone(),
             requester: from.to_owned(),
             provider: provider.to_owned(),
+            reply_to: reply_to.clone(),
             kind,
             closed: false,
         };
@@ -397,6 +393,11 @@ impl Exchange {
     /// Who answers.
     pub(super) fn provider(&self) -> &str {
         &self.provider
+    }
+
+    /// Where answers go.
+    pub(super) fn reply_to(&self) -> &str {
+        &self.reply_to
     }
 
     /// The bus's notice that the request is rejected, as the answer to it.
