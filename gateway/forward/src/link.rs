@@ -1,0 +1,205 @@
+//! The running link: it gives lanes their turns, probes when the breaker wants it, polls, and stops in order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::Engine;
+use engine::clock::Clock;
+use engine::command::Lane;
+use engine::names::{Queue, UpstreamName};
+use gost::{Certificate, Signer};
+use jiff::Timestamp;
+use smev3::client::{Client, Pull};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::breaker::Gate;
+use crate::metrics::LinkMetrics;
+use crate::schedule::{Schedule, Turn};
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::{lane, pull};
+
+/// Lanes are looked at this often even if nothing is announced.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// A running link to one upstream. Dropping it without [`stop`](Self::stop) ends its tasks where they stand; what they
+/// were about is taken up again at the next start.
+pub struct Link {
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What a person is told about a link; a condition of `/ready`, though never a reason for 503.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// The upstream.
+    pub name: UpstreamName,
+    /// Whether the link is in use and all is well.
+    pub up: bool,
+    /// Since when it is, or is not.
+    pub since: Timestamp,
+    /// What is wrong; empty when nothing is.
+    pub message: String,
+    /// What a person can do about it; empty when nothing is wrong.
+    pub remedy: &'static str,
+}
+
+impl Link {
+    /// Starts the link's tasks; to be called within a tokio runtime.
+    pub fn start(
+        settings: Settings,
+        engine: Engine,
+        signer: Arc<dyn Signer>,
+        certificate: Certificate,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let client = Client::new(smev3::client::Settings {
+            upstream: settings.name.clone(),
+            endpoint: settings.endpoint.clone(),
+            version: settings.version,
+            trusted_signers: settings.trusted_signers.clone(),
+            bounds: settings.bounds,
+            signer,
+            certificate,
+            clock: clock.clone(),
+        });
+        let shared = Arc::new(Shared::new(settings, engine, client, clock));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run(shared.clone()));
+        for pull in Pull::ALL {
+            tasks.spawn(pull::run(shared.clone(), pull));
+        }
+        Self { shared, tasks: Mutex::new(tasks) }
+    }
+
+    /// The upstream's name.
+    pub fn name(&self) -> &UpstreamName {
+        &self.shared.settings.name
+    }
+
+    /// How the link is.
+    pub fn status(&self) -> LinkStatus {
+        let condition = self.shared.condition();
+        let (message, remedy) = match (condition.trouble, condition.paused) {
+            (Some(trouble), _) if trouble.starts_with("stopped") => (
+                trouble,
+                "check that the upstream knows the gateway's certificate and that it is valid; then see `rsmev quarantine list`",
+            ),
+            (Some(trouble), _) => (trouble, "check the network and the upstream; what waits is sent when it is back"),
+            (None, Some(paused)) => (format!("nothing is pulled: {paused}"), "see the gateway's other conditions"),
+            (None, None) if !condition.up => ("not reached yet".to_owned(), "wait, or check the network"),
+            (None, None) => (String::new(), ""),
+        };
+        let (name, since) = (self.name().clone(), condition.since);
+        LinkStatus { name, up: condition.up, since, message, remedy }
+    }
+
+    /// The link in numbers. Looks at the engine's queues.
+    pub fn metrics(&self) -> LinkMetrics {
+        let queue = Queue::Upstream(self.name().clone());
+        let oldest = self.shared.engine.queues().into_iter().find(|status| status.queue == queue);
+        let oldest = oldest.and_then(|status| status.oldest);
+        let lag = oldest.map_or(0.0, |at| self.shared.clock.now().duration_since(at).as_secs_f64().max(0.0));
+        self.shared.counters.snapshot(self.shared.condition().up, lag)
+    }
+
+    /// Replaces the certificates under which the upstream's signatures are accepted, from the next answer on.
+    pub fn replace_trusted_signers(&self, certificates: &[Certificate]) {
+        self.shared.client.replace_trusted_signers(certificates);
+    }
+
+    /// Stops: nothing new begins, calls under way are finished and their outcomes recorded. What takes longer than
+    /// [`Settings::stop_within`] is cut off; its outcome then counts as unknown.
+    pub async fn stop(&self) {
+        self.shared.stop();
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let finished = async { while tasks.join_next().await.is_some() {} };
+        if timeout(self.shared.settings.stop_within, finished).await.is_err() {
+            tracing::warn!(upstream = %self.name(), "calls were cut off: the upstream did not answer in time");
+            tasks.shutdown().await;
+        }
+    }
+}
+
+/// Gives lanes their turns and sends probes until the link is to stop; then waits for those under way.
+async fn run(shared: Arc<Shared>) {
+    let work = shared.engine.upstream_work(&shared.settings.name);
+    let mut gate_changes = shared.gate_changes();
+    let mut schedule = Schedule::default();
+    let mut lanes = Lanes::default();
+    let mut probes = JoinSet::new();
+    while !shared.is_stopping() {
+        gate_changes.mark_unchanged();
+        let now = Instant::now();
+        let mut wake = now + RESCAN;
+        if shared.gate() == Gate::Open {
+            let free = shared.settings.parallel.max(1).saturating_sub(lanes.tasks.len());
+            let waiting = shared.engine.lanes(&shared.settings.name);
+            for lane in schedule.pick(waiting, free, now) {
+                lanes.spawn(&shared, lane);
+            }
+            // With every worker busy, the end of a turn is what to wait for.
+            if lanes.tasks.len() < shared.settings.parallel {
+                wake = earlier(wake, schedule.next());
+            }
+        }
+        wake = earlier(wake, shared.held_until());
+        if probes.is_empty() {
+            match shared.probe_due(now) {
+                Some(due) if due <= now => drop(probes.spawn(pull::probe(shared.clone()))),
+                due => wake = earlier(wake, due),
+            }
+        }
+        tokio::select! {
+            () = work.notified() => {}
+            (lane, turn) = lanes.ended(), if !lanes.tasks.is_empty() => {
+                schedule.ended(&lane, turn, &shared.settings.backoff, Instant::now(), shared.settings.chance.as_ref());
+            }
+            _ = probes.join_next(), if !probes.is_empty() => {}
+            _ = gate_changes.changed() => {}
+            () = sleep_until(wake) => {}
+            () = shared.stopped() => {}
+        }
+    }
+    while !lanes.tasks.is_empty() {
+        lanes.ended().await;
+    }
+    while probes.join_next().await.is_some() {}
+}
+
+fn earlier(wake: Instant, other: Option<Instant>) -> Instant {
+    other.map_or(wake, |other| wake.min(other))
+}
+
+/// The lanes that are worked at this moment.
+#[derive(Default)]
+struct Lanes {
+    tasks: JoinSet<Turn>,
+    lanes: Vec<(Id, Lane)>,
+}
+
+impl Lanes {
+    fn spawn(&mut self, shared: &Arc<Shared>, lane: Lane) {
+        let (shared, worked) = (shared.clone(), lane.clone());
+        let task = self.tasks.spawn(async move { lane::work(&shared, &worked).await });
+        self.lanes.push((task.id(), lane));
+    }
+
+    /// The next turn that ends; one that panicked counts as failed. Pending for ever when none is under way.
+    async fn ended(&mut self) -> (Lane, Turn) {
+        loop {
+            let Some(ended) = self.tasks.join_next_with_id().await else { std::future::pending().await };
+            let (id, turn) = match ended {
+                Ok(ended) => ended,
+                Err(error) => {
+                    tracing::error!("working a lane failed: {error}");
+                    (error.id(), Turn { progressed: false, wait: true })
+                }
+            };
+            if let Some(at) = self.lanes.iter().position(|(of, _)| *of == id) {
+                return (self.lanes.swap_remove(at).1, turn);
+            }
+        }
+    }
+}
