@@ -1,2 +1,71 @@
-//! The rsmev command.
-fn main() {}
+//! `rsmev`: the command line, configuration and wiring of the gateway.
+//!
+//! Every command is a function from settings to output and an exit code: 0 done, 1 refused or found wrong, 2 wrong
+//! usage (DESIGN §8). Nothing here knows how messages are kept or written; `serve` puts the crates together that do.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod build;
+mod check;
+mod cli;
+mod commands;
+mod document;
+mod door;
+mod failure;
+mod keys;
+mod links;
+mod logging;
+mod metrics;
+mod operator;
+mod output;
+mod problem;
+mod registry_file;
+mod sandbox;
+mod serve;
+mod settings;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, Keys};
+use failure::Failure;
+use output::{Out, remark};
+use settings::Settings;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Out::new();
+    let done = run(&cli, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was found before the failure comes first; if it cannot be written there is nobody to tell.
+            let _ = out.flush();
+            if !matches!(failure, Failure::Said) {
+                remark(&failure);
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
+    let settings = || Settings::load(&cli.config);
+    match &cli.command {
+        Command::Serve(arguments) => serve::run(&settings()?, &cli.config, arguments),
+        Command::Check => check::run(&cli.config, out),
+        Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::Keys(Keys::New(arguments)) => keys::new(arguments, out),
+        Command::Keys(Keys::Csr(arguments)) => keys::csr(arguments, out),
+        Command::Keys(Keys::Show(arguments)) => keys::show(arguments, out),
+        Command::Registry(command) => commands::registry::run(command, &settings()?, out),
+        Command::Queue(command) => commands::queue::run(command, &settings()?, out),
+        Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),
+        Command::Quarantine(command) => commands::quarantine::run(command, &settings()?, out),
+        Command::Journal(command) => commands::journal::run(command, &cli.config, out),
+        Command::Index(command) => commands::index::run(command, &settings()?, out),
+    }
+}

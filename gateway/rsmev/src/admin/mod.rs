@@ -1,0 +1,5 @@
+//! Administration of the running gateway: HTTP for machines that watch it, a Unix socket for the command line.
+
+pub(crate) mod http;
+pub(crate) mod ready;
+pub(crate) mod socket;

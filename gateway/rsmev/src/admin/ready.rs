@@ -1,0 +1,152 @@
+//! `/ready`: whether the gateway can keep its promises now, condition by condition.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use engine::Engine;
+use gost::Certificate;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::links::Links;
+use crate::settings::units::show_seconds;
+
+/// How long before its end the gateway's certificate is called for.
+const WARN_BEFORE: i64 = 30 * 86_400;
+
+/// Who is asked.
+pub(crate) struct Readiness {
+    engine: Engine,
+    certificate: Certificate,
+    links: Links,
+    test_clock: Option<String>,
+    since: Mutex<HashMap<String, (bool, Timestamp)>>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Every condition but the upstreams' is fulfilled.
+    pub(crate) ready: bool,
+    /// In the order of the contract.
+    pub(crate) conditions: Vec<Condition>,
+    /// The clock of `serve --test-clock`, which no production gateway has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) test_clock: Option<String>,
+}
+
+/// One condition.
+#[derive(Debug, Serialize)]
+pub(crate) struct Condition {
+    /// `journal`, `spool`, `index`, `disk`, `key`, `clock`, `upstream/NAME`.
+    pub(crate) name: String,
+    /// Whether it is fulfilled.
+    pub(crate) ok: bool,
+    /// Since when it is as it is.
+    pub(crate) since: Timestamp,
+    /// What is so.
+    pub(crate) message: String,
+    /// What a person can do.
+    pub(crate) remedy: String,
+}
+
+impl Readiness {
+    /// Asks these from now on.
+    pub(crate) fn new(engine: Engine, certificate: Certificate, links: Links, test_clock: Option<String>) -> Self {
+        Self {
+            engine,
+            certificate,
+            links,
+            test_clock,
+            since: Mutex::default(),
+        }
+    }
+
+    /// How things are now.
+    pub(crate) fn report(&self) -> Report {
+        let mut conditions: Vec<_> = self.engine.conditions().into_iter().map(Condition::from).collect();
+        let clock = conditions
+            .iter()
+            .position(|condition| condition.name == "clock")
+            .unwrap_or(conditions.len());
+        conditions.insert(clock, self.key());
+        let ready = conditions.iter().all(|condition| condition.ok);
+        conditions.extend(self.links.iter().map(|link| Condition::from(link.status())));
+        Report {
+            ready,
+            conditions,
+            test_clock: self.test_clock.clone(),
+        }
+    }
+
+    fn key(&self) -> Condition {
+        let now = self.engine.now().as_second();
+        let left = self.certificate.not_after() - now;
+        let days = show_seconds(u64::try_from(left.abs()).unwrap_or(0));
+        let (ok, message, remedy) = if now < self.certificate.not_before() {
+            (
+                false,
+                "the gateway's certificate is not valid yet".to_owned(),
+                "Check the clock, or wait.",
+            )
+        } else if left < 0 {
+            let remedy = "Order a new certificate (`rsmev keys csr`), put it into keys.certificate and restart.";
+            (false, format!("the gateway's certificate expired {days} ago"), remedy)
+        } else if left < WARN_BEFORE {
+            (
+                true,
+                format!("the gateway's certificate expires in {days}"),
+                "Order a new certificate (`rsmev keys csr`).",
+            )
+        } else {
+            (true, format!("the gateway's certificate is valid for {days}"), "")
+        };
+        self.condition("key".to_owned(), ok, message, remedy)
+    }
+
+    fn condition(&self, name: String, ok: bool, message: String, remedy: &str) -> Condition {
+        let now = self.engine.now();
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = since.entry(name.clone()).or_insert((ok, now));
+        if state.0 != ok {
+            *state = (ok, now);
+        }
+        Condition {
+            name,
+            ok,
+            since: state.1,
+            message,
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+impl From<forward::LinkStatus> for Condition {
+    fn from(link: forward::LinkStatus) -> Self {
+        let message = if link.up && link.message.is_empty() {
+            "the link works".to_owned()
+        } else {
+            link.message
+        };
+        let name = format!("upstream/{}", link.name);
+        Self {
+            name,
+            ok: link.up,
+            since: link.since,
+            message,
+            remedy: link.remedy.to_owned(),
+        }
+    }
+}
+
+impl From<engine::Condition> for Condition {
+    fn from(condition: engine::Condition) -> Self {
+        Self {
+            name: condition.name.to_owned(),
+            ok: condition.ok,
+            since: condition.since,
+            message: condition.message,
+            remedy: condition.remedy,
+        }
+    }
+}

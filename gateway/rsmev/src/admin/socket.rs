@@ -1,0 +1,144 @@
+//! The admin socket: one JSON request a connection, one JSON answer. The kernel says who calls.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Engine;
+use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use crate::operator::{self, Request};
+use crate::store::user_name;
+
+/// Bound of a request in octets: a registry with its schemas fits many times.
+const REQUEST_BYTES: u64 = 64 << 20;
+/// Bound of an answer in octets.
+pub(crate) const ANSWER_BYTES: u64 = 1 << 30;
+/// Callers at once; further ones wait in line.
+const CALLERS: usize = 16;
+/// How long a caller may take to say what it wants, and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answer on the socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    /// Done; this is what was asked for.
+    Ok(Value),
+    /// Not done, and why, for a person.
+    Error(String),
+}
+
+/// The socket of a running gateway; the file goes when it is dropped.
+pub(crate) struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    group: Gid,
+}
+
+impl AdminSocket {
+    /// Listens. A socket file that nobody answers at is replaced.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another gateway answers here"));
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        let group = Gid::from_raw(std::fs::metadata(path)?.gid());
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            group,
+        })
+    }
+
+    /// Answers callers until it is dropped.
+    pub(crate) async fn serve(self, engine: Engine) {
+        let places = Arc::new(Semaphore::new(CALLERS));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "admin socket");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (engine, group) = (engine.clone(), self.group);
+            tokio::spawn(async move {
+                if let Err(error) = converse(stream, &engine, group).await {
+                    tracing::debug!(%error, "admin socket: a caller went away");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // Somebody may have removed it already.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result<()> {
+    let caller = stream.peer_cred()?;
+    let (reading, mut writing) = stream.into_split();
+    let reply = if permitted(&caller, group) {
+        let mut line = Vec::new();
+        let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
+        tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
+        answer(engine, &line, &user_name(Uid::from_raw(caller.uid()))).await
+    } else {
+        tracing::warn!(
+            uid = caller.uid(),
+            "admin socket: refused a caller that is not in the socket's group"
+        );
+        Reply::Error("you may not administer this gateway".to_owned())
+    };
+    let mut octets = serde_json::to_vec(&reply)?;
+    octets.push(b'\n');
+    tokio::time::timeout(PATIENCE, writing.write_all(&octets)).await?
+}
+
+async fn answer(engine: &Engine, line: &[u8], by: &str) -> Reply {
+    let request: Request = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(error) => return Reply::Error(format!("not a request that this gateway knows: {error}")),
+    };
+    match operator::carry_out(engine, request, by).await {
+        Ok(value) => Reply::Ok(value),
+        Err(text) => Reply::Error(text),
+    }
+}
+
+/// Root, the gateway's own user, and members of the socket's group.
+fn permitted(caller: &UCred, group: Gid) -> bool {
+    let uid = Uid::from_raw(caller.uid());
+    if uid.is_root() || uid == geteuid() || caller.gid() == group.as_raw() {
+        return true;
+    }
+    let Ok(Some(user)) = User::from_uid(uid) else {
+        return false;
+    };
+    let Ok(name) = std::ffi::CString::new(user.name) else {
+        return false;
+    };
+    getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group))
+}

@@ -1,0 +1,352 @@
+//! The command line (DESIGN §8).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::names::{MessageId, Mnemonic, Queue};
+use jiff::Timestamp;
+
+/// A regional gateway for the interagency bus SMEV 3: what it has accepted it never loses, and it can prove what happened to it.
+#[derive(Debug, Parser)]
+#[command(name = "rsmev", version, about, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/rsmev/gateway.toml")]
+    pub(crate) config: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway
+    Serve(Serve),
+    /// Verify configuration, keys, registry and storage; every problem is reported
+    Check,
+    /// A region in a box: emulated federal bus, gateway, three participants, an upstream outage in the middle
+    Sandbox(Sandbox),
+    /// GOST keys, certificate requests, certificates
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Participants, kinds, grants and routes
+    #[command(subcommand)]
+    Registry(Registry),
+    /// Waiting messages
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// The whole story of a message
+    Trace(Trace),
+    /// Messages that a person must decide about
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// The journal: verify it, export it
+    #[command(subcommand)]
+    Journal(Journal),
+    /// The index, which is derived from the journal
+    #[command(subcommand)]
+    Index(Index),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// For tests only: a clock that starts at TIME (RFC 3339) and runs RATE times as fast; shown in /ready
+    #[arg(long, value_name = "TIME[xRATE]")]
+    pub(crate) test_clock: Option<TestClock>,
+}
+
+/// `--test-clock TIME[xRATE]`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TestClock {
+    /// Where it starts.
+    pub(crate) start: Timestamp,
+    /// Seconds of it in a real second.
+    pub(crate) rate: f64,
+}
+
+impl std::str::FromStr for TestClock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (start, rate) = text.split_once('x').unwrap_or((text, "1"));
+        let start = start
+            .parse()
+            .map_err(|_| format!("{start:?} is not a time such as 2026-03-01T12:00:00Z"))?;
+        let rate: f64 = rate
+            .parse()
+            .map_err(|_| format!("{rate:?} is not a rate such as 1 or 3600"))?;
+        if !(rate.is_finite() && (0.0..=1e6).contains(&rate)) {
+            return Err("the rate must be from 0 to 1000000".to_owned());
+        }
+        Ok(Self { start, rate })
+    }
+}
+
+impl std::fmt::Display for TestClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.start, self.rate)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sandbox {
+    /// Where keys, configuration and data go; a temporary folder without it
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// How long the traffic flows
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    pub(crate) seconds: u64,
+    /// Leave the folder behind, to look around in
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a private key and, with --subject, a self-signed certificate for it
+    New(KeysNew),
+    /// Write a certificate request (PKCS#10) for a private key
+    Csr(KeysCsr),
+    /// Show certificates, or the public half of private keys
+    Show(KeysShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysNew {
+    /// File for the private key (PEM, PKCS#8, mode 0600); must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Parameter set; the length of the key follows from it
+    #[arg(long, default_value = "crypto-pro-a")]
+    pub(crate) curve: CurveName,
+    /// Subject of a self-signed certificate, such as "CN=Region,O=Government,C=RU"
+    #[arg(long, value_name = "NAME", requires = "certificate")]
+    pub(crate) subject: Option<String>,
+    /// File for the certificate (PEM); must not exist
+    #[arg(long, value_name = "FILE", requires = "subject")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Validity of the certificate
+    #[arg(long, value_name = "N", default_value_t = 455, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) days: u32,
+}
+
+/// Parameter sets by the names of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CurveName {
+    CryptoProA,
+    CryptoProB,
+    CryptoProC,
+    CryptoProXchA,
+    CryptoProXchB,
+    #[value(name = "tc26-256-a")]
+    Tc26A256,
+    #[value(name = "tc26-256-b")]
+    Tc26B256,
+    #[value(name = "tc26-256-c")]
+    Tc26C256,
+    #[value(name = "tc26-256-d")]
+    Tc26D256,
+    #[value(name = "tc26-512-a")]
+    Tc26A512,
+    #[value(name = "tc26-512-b")]
+    Tc26B512,
+    #[value(name = "tc26-512-c")]
+    Tc26C512,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysCsr {
+    /// The private key (PEM, PKCS#8)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Subject, such as "CN=Region,O=Government,C=RU"
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: String,
+    /// File for the request (PEM); standard output without it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysShow {
+    /// Certificates (PEM or DER) or private keys (PEM)
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Registry {
+    /// Add and replace what the files say; a folder means its *.toml files in the order of their names
+    Apply {
+        /// Registry files, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+        /// Also remove what the files do not name
+        #[arg(long)]
+        prune: bool,
+    },
+    /// Write the registry as a file with its certificates and schemas, ready to be applied elsewhere
+    Export {
+        /// Folder for registry.toml and the files that it names, empty or absent; without it only the text is shown
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Show the registry
+    Show(OutputArg),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// All queues that have messages
+    List(OutputArg),
+    /// The messages of one queue in their order
+    Show {
+        /// MUN001/requests, MUN001/responses, MUN001/responses/NODE, MUN001/status or upstream/federal
+        queue: Queue,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// The sender's identifier of the message, or one under which it went to an upstream
+    pub(crate) message_id: MessageId,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// What waits for a decision, and why
+    List(OutputArg),
+    /// Try again
+    Retry {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<MessageId>,
+    },
+    /// Reject for good; the sender gets a notice with the reason
+    Reject {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<MessageId>,
+        /// What the sender is told, at most 500 characters
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("must say something".to_owned()),
+        text if text.chars().count() > 500 => Err("is longer than 500 characters".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Journal {
+    /// Verify the chain, the sequence and the signed checkpoints; names the first place that is wrong
+    Verify {
+        /// First sequence number
+        #[arg(long, value_name = "N")]
+        from: Option<u64>,
+        /// Last sequence number
+        #[arg(long, value_name = "N")]
+        to: Option<u64>,
+        /// A journal folder from elsewhere, such as an archived copy
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Write records to standard output
+    Export(JournalExport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalExport {
+    /// One JSON record a line, or CSV with a header
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) format: ExportFormat,
+    /// First sequence number
+    #[arg(long, value_name = "N")]
+    pub(crate) from: Option<u64>,
+    /// Last sequence number
+    #[arg(long, value_name = "N")]
+    pub(crate) to: Option<u64>,
+    /// Not before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
+    /// Before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+    /// Only these event types
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only events that name this participant
+    #[arg(long, value_name = "MNEMONIC")]
+    pub(crate) participant: Option<Mnemonic>,
+    /// Only events that name this message
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<MessageId>,
+    /// A journal folder from elsewhere
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Index {
+    /// Build the index anew from the journal; the gateway must be stopped
+    Rebuild,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OutputArg {
+    /// A table for people, or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_test_clock_has_a_time_and_perhaps_a_rate() {
+        let clock: TestClock = "2026-03-01T12:00:00Zx3600".parse().unwrap();
+        assert_eq!(clock.to_string(), "2026-03-01T12:00:00Zx3600");
+        assert_eq!(
+            "2026-03-01T12:00:00Z".parse::<TestClock>().unwrap().rate.to_string(),
+            "1"
+        );
+        for wrong in [
+            "",
+            "now",
+            "2026-03-01T12:00:00Zx",
+            "2026-03-01T12:00:00Zx-1",
+            "2026-03-01T12:00:00ZxNaN",
+        ] {
+            assert!(wrong.parse::<TestClock>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `rsmev trace`: the whole story of a message.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{ask, present};
+use crate::cli::Trace;
+use crate::failure::Failure;
+use crate::operator::Request;
+use crate::output::{Out, Table};
+use crate::settings::Settings;
+
+/// Carries the command out; a message that the journal does not know is exit code 1.
+pub(crate) fn run(command: &Trace, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
+    let answer = ask(
+        settings,
+        Request::Trace {
+            message_id: command.message_id,
+        },
+    )?;
+    let known = answer.as_array().is_some_and(|entries| !entries.is_empty());
+    if known || command.output.output == crate::cli::Output::Json {
+        present(answer, command.output.output, out, show)?;
+    }
+    if known {
+        Ok(())
+    } else {
+        Err(Failure::refused(format!(
+            "the journal knows no message {}",
+            command.message_id
+        )))
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    seq: u64,
+    at: Timestamp,
+    event: Value,
+}
+
+fn show(entries: Vec<Entry>, out: &mut Out) -> Result<(), Failure> {
+    let mut table = Table::new(&[">RECORD", "TIME", "WHAT", "DETAILS"]);
+    for entry in entries {
+        let what = entry
+            .event
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or("?")
+            .replace('_', " ");
+        table.row([entry.seq.to_string(), entry.at.to_string(), what, details(&entry.event)]);
+    }
+    Ok(out.table(&table)?)
+}
+
+/// Fields that prove something but tell a reader nothing, or that lead into the spool.
+const NOT_FOR_PEOPLE: &[&str] = &[
+    "type",
+    "evidence",
+    "parts",
+    "token",
+    "signature",
+    "certificate",
+    "exchange_note",
+];
+/// Longest text of one field.
+const FIELD: usize = 80;
+
+/// The event's fields in short: `kind=gpzu sender=MUN001`.
+fn details(event: &Value) -> String {
+    let fields = event
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !NOT_FOR_PEOPLE.contains(&name.as_str()));
+    let shown = fields.filter_map(|(name, value)| Some(format!("{name}={}", short(value)?)));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+fn short(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        // A party or an outcome: {"participant":"MUN001"}.
+        Value::Object(fields) if fields.len() == 1 => {
+            let (name, inner) = fields.iter().next()?;
+            match inner {
+                Value::String(text) if name == "participant" => text.clone(),
+                Value::String(text) => format!("{name}/{text}"),
+                other => format!("{name}{other}"),
+            }
+        }
+        other => other.to_string(),
+    };
+    let mut chars = text.chars();
+    let mut short: String = chars.by_ref().take(FIELD).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    Some(if short.contains(' ') {
+        format!("{short:?}")
+    } else {
+        short
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_for_people() {
+        let event = serde_json::json!({
+            "type": "accepted", "sender": {"participant": "MUN001"}, "recipient": {"upstream": "federal"},
+            "kind": "gpzu", "node": null, "evidence": {"digest": "00"}, "bytes": 17, "cause": "a b"
+        });
+        assert_eq!(
+            details(&event),
+            "bytes=17 cause=\"a b\" kind=gpzu recipient=upstream/federal sender=MUN001"
+        );
+    }
+}

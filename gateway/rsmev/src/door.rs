@@ -1,0 +1,50 @@
+//! From settings to the SMEV 3 door.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::clock::Clock;
+use smev3::answer::Author;
+use smev3::door::{Door, Tls, Translate};
+
+use crate::failure::Failure;
+use crate::keys::Identity;
+use crate::settings::Settings;
+
+/// Listens at `smev3.listen`; connections wait until the door is served.
+pub(crate) async fn bind(
+    settings: &Settings,
+    engine: &Engine,
+    identity: &Identity,
+    clock: &Arc<dyn Clock>,
+) -> Result<Door, Failure> {
+    let author = Author {
+        mnemonic: settings.node.mnemonic.clone(),
+        name: settings.node.name.clone(),
+        signer: Arc::clone(&identity.signer),
+        certificate: identity.certificate.clone(),
+    };
+    Door::bind(door_settings(settings), engine.clone(), author, Arc::clone(clock))
+        .await
+        .map_err(|error| Failure::refused(format!("smev3: {error}")))
+}
+
+fn door_settings(settings: &Settings) -> smev3::door::Settings {
+    let (smev3, limits) = (&settings.smev3, &settings.limits);
+    let mut door = smev3::door::Settings::new(smev3.listen, smev3.public_url.clone());
+    door.timestamp_window = smev3.timestamp_window;
+    door.translate = if smev3.translate {
+        Translate::Always
+    } else {
+        Translate::Refuse
+    };
+    door.body_bytes = limits.body_bytes;
+    door.attachments_bytes = limits.attachments_bytes;
+    door.in_flight_bytes = limits.in_flight_bytes;
+    door.tls = smev3.tls.as_ref().map(|tls| Tls {
+        certificate: tls.certificate.clone(),
+        private_key: tls.private_key.clone(),
+        client_ca: tls.client_ca.clone(),
+    });
+    door
+}

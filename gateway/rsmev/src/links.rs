@@ -1,0 +1,119 @@
+//! From settings to the links upstream.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::clock::Clock;
+use forward::Link;
+use gost::Certificate;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use smev3::client::Endpoint;
+
+use crate::failure::Failure;
+use crate::keys::{self, Identity};
+use crate::settings::{Settings, Upstream};
+
+/// All links of the gateway; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Links(Arc<Vec<Link>>);
+
+impl Links {
+    /// Starts every configured link; to be called within the runtime.
+    pub(crate) fn start(
+        settings: &Settings,
+        engine: &Engine,
+        identity: &Identity,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
+        // All settings first: a link that cannot start must not leave others running.
+        let settings = settings
+            .upstreams
+            .iter()
+            .map(link_settings)
+            .collect::<Result<Vec<_>, _>>()?;
+        let start = |settings| {
+            let (signer, certificate) = (Arc::clone(&identity.signer), identity.certificate.clone());
+            Link::start(settings, engine.clone(), signer, certificate, Arc::clone(clock))
+        };
+        Ok(Self(Arc::new(settings.into_iter().map(start).collect())))
+    }
+
+    /// The links in file order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.0.iter()
+    }
+
+    /// Takes the trusted signers of a configuration that was read again; if one cannot be read, nothing is changed.
+    pub(crate) fn trust(&self, settings: &Settings) -> Result<(), Failure> {
+        let upstreams = settings.upstreams.iter();
+        let read = upstreams
+            .map(|upstream| Ok((&upstream.name, signers(upstream)?)))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        for (name, certificates) in read {
+            if let Some(link) = self.iter().find(|link| link.name() == name) {
+                link.replace_trusted_signers(&certificates);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends them all; calls under way may finish, for a bounded time.
+    pub(crate) async fn stop(&self) {
+        let mut stopping = tokio::task::JoinSet::new();
+        for index in 0..self.0.len() {
+            let links = self.clone();
+            stopping.spawn(async move { links.0[index].stop().await });
+        }
+        stopping.join_all().await;
+    }
+}
+
+/// Certificates of every upstream's trusted signers.
+pub(crate) fn trusted_signers(settings: &Settings) -> Result<Vec<Certificate>, Failure> {
+    let read = settings.upstreams.iter().map(signers).collect::<Result<Vec<_>, _>>()?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+fn signers(upstream: &Upstream) -> Result<Vec<Certificate>, Failure> {
+    upstream
+        .trusted_signers
+        .iter()
+        .map(|file| keys::read_certificate(file))
+        .collect()
+}
+
+fn link_settings(upstream: &Upstream) -> Result<forward::Settings, Failure> {
+    let fail = |error: &dyn std::fmt::Display| Failure::refused(format!("upstream {}: {error}", upstream.name));
+    let tls = if upstream.url.starts_with("https") {
+        Some(tls().map_err(|error| fail(&error))?)
+    } else {
+        None
+    };
+    let endpoint = Endpoint::parse(&upstream.url, tls).map_err(|error| fail(&error))?;
+    let mut settings = forward::Settings::new(upstream.name.clone(), endpoint, upstream.version, signers(upstream)?);
+    (settings.poll.min, settings.poll.max) = upstream.poll;
+    settings.parallel = upstream.parallel;
+    Ok(settings)
+}
+
+/// Where Debian and its relatives keep the authorities that the machine trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// TLS towards an upstream: the authorities of the machine. What an upstream says is believed only under its GOST
+/// signature anyway; TLS keeps it from others.
+fn tls() -> Result<Arc<rustls::ClientConfig>, String> {
+    let unusable = |error: &dyn std::fmt::Display| format!("{AUTHORITIES}: {error}");
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(AUTHORITIES).map_err(|error| unusable(&error))? {
+        // Single authorities of a bundle may be of kinds that rustls does not know.
+        let _ = roots.add(certificate.map_err(|error| unusable(&error))?);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,179 @@
+//! What an operator can ask of a gateway, running or stopped: one request type, one place that carries it out.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use engine::Engine;
+use engine::command::{QuarantineDecision, RegistryChange};
+use engine::names::{MessageId, Queue};
+use engine::registry::RegistryContent;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A request of the command line; one JSON object on the admin socket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// Queues that hold something.
+    Queues,
+    /// The first messages of one queue.
+    Queue {
+        /// Which.
+        queue: Queue,
+        /// At most so many.
+        limit: u32,
+    },
+    /// The whole story of a message.
+    Trace {
+        /// Which.
+        message_id: MessageId,
+    },
+    /// What waits for a decision.
+    Quarantine,
+    /// A decision about messages in quarantine: rejected with this reason, or tried again.
+    Decide {
+        /// Which.
+        ids: Vec<MessageId>,
+        /// The reason of a rejection.
+        reason: Option<String>,
+    },
+    /// The registry's content.
+    Registry,
+    /// The registry's content with its files.
+    RegistryFiles,
+    /// A change of the registry.
+    RegistryApply {
+        /// What the files say.
+        content: RegistryContent,
+        /// Remove what is not in it.
+        prune: bool,
+        /// Certificates and schema files by content name.
+        blobs: Blobs,
+    },
+}
+
+/// Files by content name, base64 in JSON.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub(crate) struct Blobs(pub(crate) BTreeMap<String, Vec<u8>>);
+
+impl From<Blobs> for BTreeMap<String, String> {
+    fn from(blobs: Blobs) -> Self {
+        blobs
+            .0
+            .into_iter()
+            .map(|(name, octets)| (name, BASE64_STANDARD.encode(octets)))
+            .collect()
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Blobs {
+    type Error = base64::DecodeError;
+
+    fn try_from(texts: BTreeMap<String, String>) -> Result<Self, base64::DecodeError> {
+        texts
+            .into_iter()
+            .map(|(name, text)| Ok((name, BASE64_STANDARD.decode(text)?)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// The registry with its files, as `registry_files` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RegistryFiles {
+    /// The content.
+    pub(crate) content: RegistryContent,
+    /// The files that it names.
+    pub(crate) blobs: Blobs,
+}
+
+/// What became of one message of a `decide` request.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Decided {
+    /// Which.
+    pub(crate) message_id: MessageId,
+    /// Why nothing was done; absent when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+/// Carries a request out; `by` is who asks, for the journal. The error is a text for a person.
+pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Result<Value, String> {
+    match request {
+        Request::Queues => to_json(engine.queues()),
+        Request::Queue { queue, limit } => to_json(engine.queue(&queue, usize::try_from(limit).unwrap_or(usize::MAX))),
+        Request::Trace { message_id } => {
+            let engine = engine.clone();
+            let traced = tokio::task::spawn_blocking(move || engine.trace(message_id))
+                .await
+                .map_err(text)?;
+            to_json(traced.map_err(text)?)
+        }
+        Request::Quarantine => to_json(engine.quarantine()),
+        Request::Decide { ids, reason } => to_json(decide(engine, &ids, reason.as_deref(), by).await),
+        Request::Registry => to_json(engine.registry().content()),
+        Request::RegistryFiles => {
+            let content = engine.registry().content().clone();
+            let blobs = Blobs(registry_blobs(engine, &content)?);
+            to_json(RegistryFiles { content, blobs })
+        }
+        Request::RegistryApply { content, prune, blobs } => {
+            let change = RegistryChange {
+                content,
+                prune,
+                blobs: blobs.0,
+            };
+            to_json(engine.apply_registry(change).await.map_err(text)?)
+        }
+    }
+}
+
+async fn decide(engine: &Engine, ids: &[MessageId], reason: Option<&str>, by: &str) -> Vec<Decided> {
+    let waiting = engine.quarantine();
+    let mut decided = Vec::with_capacity(ids.len());
+    for id in ids {
+        let decision = match reason {
+            Some(reason) => QuarantineDecision::Reject {
+                reason: reason.to_owned(),
+            },
+            None => QuarantineDecision::Retry,
+        };
+        let error = match waiting.iter().find(|message| message.message_id == *id) {
+            Some(message) => engine
+                .decide_quarantine(message.seq, decision, by)
+                .await
+                .err()
+                .map(text),
+            None => Some("is not in quarantine".to_owned()),
+        };
+        decided.push(Decided { message_id: *id, error });
+    }
+    decided
+}
+
+/// Everything that a registry names by content.
+pub(crate) fn registry_blobs(engine: &Engine, content: &RegistryContent) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let certificates = content
+        .participants
+        .values()
+        .flat_map(|p| p.certificates.iter().map(|c| c.0.to_string()));
+    let schemas = content.kinds.values().filter_map(|kind| kind.schema.as_ref());
+    let schemas = schemas.flat_map(|schema| schema.files.values().cloned());
+    let read = |hash: String| {
+        let octets = engine
+            .blob(&hash)
+            .map_err(|error| format!("registry file {hash}: {error}"))?;
+        Ok((hash, octets))
+    };
+    certificates.chain(schemas).map(read).collect()
+}
+
+fn to_json(value: impl Serialize) -> Result<Value, String> {
+    Ok(json!(value))
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

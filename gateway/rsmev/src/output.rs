@@ -1,0 +1,137 @@
+//! The one place that writes to standard output: tables for people, JSON for programs.
+//!
+//! A closed pipe (`rsmev queue list | head -1`) is an ordinary end, not an error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Standard output. Errors are remembered by the commands' result, except a closed pipe.
+#[derive(Debug)]
+pub(crate) struct Out(io::BufWriter<io::Stdout>);
+
+/// The reader of our output has gone; the command is done.
+pub(crate) fn is_closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+impl Out {
+    /// Standard output, buffered until the end.
+    pub(crate) fn new() -> Self {
+        Self(io::BufWriter::new(io::stdout()))
+    }
+
+    /// A line.
+    pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.0, "{text}")
+    }
+
+    /// Octets as they are.
+    pub(crate) fn raw(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.0.write_all(octets)
+    }
+
+    /// A JSON document, indented.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut self.0, value)?;
+        self.0.write_all(b"\n")
+    }
+
+    /// A table.
+    pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
+        write!(self.0, "{table}")
+    }
+
+    /// Hands everything to the operating system.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A line on standard error, for errors and remarks.
+pub(crate) fn remark(text: impl Display) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Rows under a header, columns as wide as they need to be.
+#[derive(Debug)]
+pub(crate) struct Table {
+    header: Vec<&'static str>,
+    right: Vec<bool>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns; a name that begins with `>` makes its column right-aligned.
+    pub(crate) fn new(columns: &[&'static str]) -> Self {
+        Self {
+            header: columns.iter().map(|name| name.trim_start_matches('>')).collect(),
+            right: columns.iter().map(|name| name.starts_with('>')).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row; control characters, which could take hold of a terminal, become spaces.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let clean = |cell: String| cell.replace(char::is_control, " ");
+        self.rows.push(cells.into_iter().map(clean).collect());
+    }
+
+    /// Whether there are no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<_> = self.header.iter().map(|name| name.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        widths
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let widths = self.widths();
+        let header: Vec<_> = self.header.iter().map(|name| (*name).to_owned()).collect();
+        for row in std::iter::once(&header).chain(&self.rows) {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
+                let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+                if !line.is_empty() {
+                    line.push_str("  ");
+                }
+                if *right {
+                    line.push_str(&pad);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    line.push_str(&pad);
+                }
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_control_characters_are_harmless() {
+        let mut table = Table::new(&["QUEUE", ">MESSAGES"]);
+        table.row(["MUN001/requests".to_owned(), "7".to_owned()]);
+        table.row(["a\u{1b}[2J".to_owned(), "1234".to_owned()]);
+        assert_eq!(
+            table.to_string(),
+            "QUEUE            MESSAGES\nMUN001/requests         7\na [2J                1234\n"
+        );
+    }
+}

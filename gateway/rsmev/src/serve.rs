@@ -1,0 +1,227 @@
+//! `rsmev serve`: puts the gateway together, runs it, and takes it apart in order.
+//!
+//! Started from the inside out (store, door, links, administration) and stopped from the outside in: the doors take
+//! nothing new and finish what is in flight, then the links, then the engine writes its last checkpoint. Each step has a
+//! bound; what is not finished by then is as if the power had failed, which the store survives.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::clock::{Clock, SystemClock};
+use engine::{Engine, Start};
+use gost::Certificate;
+use smev3::door::DoorMetrics;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin::http::{self, Pages};
+use crate::admin::ready::Readiness;
+use crate::admin::socket::AdminSocket;
+use crate::cli::{Serve, TestClock};
+use crate::failure::Failure;
+use crate::keys::{self, Identity};
+use crate::links::Links;
+use crate::metrics::{Metrics, Sources};
+use crate::settings::Settings;
+use crate::{build, door, logging, store};
+
+/// How long calls in flight may take to finish.
+const DOOR_PATIENCE: Duration = Duration::from_secs(25);
+/// The same for what goes upstream.
+const LINK_PATIENCE: Duration = Duration::from_secs(25);
+/// The same for the engine's last records.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Carries the command out; returns when the gateway was told to stop, or cannot go on.
+pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Result<(), Failure> {
+    logging::start(&settings.log).map_err(Failure::refused)?;
+    make_data_dir(&settings.node.data_dir)?;
+    store::become_owner(&settings.node.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    let ended = runtime.block_on(async {
+        let gateway = Gateway::start(settings, arguments.test_clock.as_ref()).await?;
+        gateway.run(config).await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// The folder is nobody else's business; its parents must exist.
+fn make_data_dir(dir: &Path) -> Result<(), Failure> {
+    match DirBuilder::new().mode(0o750).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::file(dir, error)),
+        _ => Ok(()),
+    }
+}
+
+struct Gateway {
+    engine: Engine,
+    links: Links,
+    stop_door: watch::Sender<bool>,
+    door: JoinHandle<()>,
+    administration: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    async fn start(settings: &Settings, test_clock: Option<&TestClock>) -> Result<Self, Failure> {
+        let identity = keys::load(&settings.keys)?;
+        let trusted = crate::links::trusted_signers(settings)?;
+        let clock: Arc<dyn Clock> = match test_clock {
+            None => Arc::new(SystemClock),
+            Some(clock) => {
+                tracing::warn!(%clock, "this gateway runs on a test clock");
+                Arc::new(engine::clock::TestClock::new(clock.start, clock.rate))
+            }
+        };
+        let engine = start_engine(settings, &identity, &clock).await?;
+        let door = door::bind(settings, &engine, &identity, &clock).await?;
+        tracing::info!(address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
+        let links = Links::start(settings, &engine, &identity, &clock)?;
+        let metrics = door.metrics();
+        let certificates = std::iter::once(identity.certificate.clone()).chain(trusted).collect();
+        let pages = pages(&engine, &identity, &links, metrics, certificates, test_clock)?;
+        let administration = administration(settings, &engine, pages).await?;
+        let (stop_door, stopped) = watch::channel(false);
+        let door = tokio::spawn(door.serve(stopping(stopped)));
+        tracing::info!(
+            version = build::VERSION,
+            commit = build::COMMIT,
+            mnemonic = %settings.node.mnemonic,
+            data_dir = %settings.node.data_dir.display(),
+            "the gateway is running"
+        );
+        Ok(Self {
+            engine,
+            links,
+            stop_door,
+            door,
+            administration,
+        })
+    }
+
+    /// Until a signal or a failure.
+    async fn run(self, config: &Path) -> Result<(), Failure> {
+        let cannot = |error: io::Error| Failure::refused(format!("signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
+        let failure = loop {
+            tokio::select! {
+                failure = self.engine.failed() => break Some(failure),
+                _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => break None,
+                _ = hang_up.recv() => reload(config, &self.links),
+            }
+        };
+        if let Some(failure) = failure {
+            tracing::error!(%failure, "the gateway cannot keep its promises and ends");
+            return Err(Failure::refused(failure));
+        }
+        self.stop(&mut [terminate, interrupt]).await;
+        Ok(())
+    }
+
+    /// In order and bounded in time; a second signal cuts it short.
+    async fn stop(self, signals: &mut [Signal; 2]) {
+        tracing::info!("stopping: finishing what is in flight");
+        let [terminate, interrupt] = signals;
+        let orderly = async {
+            // If the door has gone already, nobody listens to this.
+            let _ = self.stop_door.send(true);
+            if tokio::time::timeout(DOOR_PATIENCE, self.door).await.is_err() {
+                tracing::warn!("calls were still in flight and are cut off");
+            }
+            if tokio::time::timeout(LINK_PATIENCE, self.links.stop()).await.is_err() {
+                tracing::warn!("messages were still on their way upstream; they will be sent again");
+            }
+            for task in self.administration {
+                task.abort();
+            }
+            if tokio::time::timeout(ENGINE_PATIENCE, self.engine.shutdown())
+                .await
+                .is_err()
+            {
+                tracing::warn!("the last records took too long");
+            }
+        };
+        tokio::select! {
+            () = orderly => tracing::info!("stopped"),
+            _ = terminate.recv() => tracing::warn!("told to stop a second time: ending at once"),
+            _ = interrupt.recv() => tracing::warn!("told to stop a second time: ending at once"),
+        }
+    }
+}
+
+async fn start_engine(settings: &Settings, identity: &Identity, clock: &Arc<dyn Clock>) -> Result<Engine, Failure> {
+    let start = Start {
+        settings: settings.engine(),
+        clock: Arc::clone(clock),
+        disk: journal::disk::RealDisk::shared(),
+        signer: Arc::clone(&identity.signer),
+        certificate: identity.certificate.clone(),
+    };
+    // Recovery reads the journal, which may take its time.
+    let started = tokio::task::spawn_blocking(move || Engine::start(start)).await;
+    let started = started.map_err(|error| Failure::refused(format!("the store's recovery failed: {error}")))?;
+    started.map_err(|error| store::start_failure(settings, &error))
+}
+
+fn pages(
+    engine: &Engine,
+    identity: &Identity,
+    links: &Links,
+    door: Arc<DoorMetrics>,
+    certificates: Vec<Certificate>,
+    test_clock: Option<&TestClock>,
+) -> Result<Pages, Failure> {
+    let sources = Sources {
+        engine: engine.clone(),
+        door,
+        links: links.clone(),
+        certificates,
+    };
+    let metrics = Metrics::new(sources).map_err(|error| Failure::refused(format!("metrics: {error}")))?;
+    let test_clock = test_clock.map(ToString::to_string);
+    let readiness = Readiness::new(engine.clone(), identity.certificate.clone(), links.clone(), test_clock);
+    Ok(Pages { readiness, metrics })
+}
+
+async fn administration(settings: &Settings, engine: &Engine, pages: Pages) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let admin = &settings.admin;
+    let listener = TcpListener::bind(admin.listen)
+        .await
+        .map_err(|error| Failure::refused(format!("admin.listen {}: {error}", admin.listen)))?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "administration: /metrics /live /ready");
+    }
+    let socket = AdminSocket::bind(&admin.socket).map_err(|error| Failure::file(&admin.socket, error))?;
+    Ok(vec![
+        tokio::spawn(http::serve(listener, Arc::new(pages))),
+        tokio::spawn(socket.serve(engine.clone())),
+    ])
+}
+
+async fn stopping(mut stopped: watch::Receiver<bool>) {
+    // An error means that the gateway has gone, which is a reason to stop too.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// SIGHUP: what can be read again. What is wrong is told, and everything stays as it was.
+fn reload(config: &Path, links: &Links) {
+    let reloaded = Settings::load(config).map_err(Failure::from).and_then(|settings| {
+        links.trust(&settings)?;
+        logging::set_level(&settings.log.level).map_err(Failure::refused)
+    });
+    match reloaded {
+        Ok(()) => tracing::info!("read again: log.level, trusted_signers"),
+        Err(failure) => tracing::error!(%failure, "nothing was read again"),
+    }
+}

@@ -1,0 +1,206 @@
+//! The configuration (DESIGN §9): read completely, every error reported with its place before anything is done.
+
+mod layers;
+mod read;
+pub(crate) mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use engine::names::{Mnemonic, UpstreamName};
+
+use crate::document::{self, Report, Section};
+use crate::problem::Problems;
+
+pub(crate) use layers::environment;
+
+/// Everything that is configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `[node]`
+    pub(crate) node: Node,
+    /// `[keys]`
+    pub(crate) keys: Keys,
+    /// `[smev3]`
+    pub(crate) smev3: Smev3,
+    /// `[limits]`
+    pub(crate) limits: Limits,
+    /// `[retention]`
+    pub(crate) retention: Retention,
+    /// `[admin]`
+    pub(crate) admin: Admin,
+    /// `[log]`
+    pub(crate) log: Log,
+    /// `[[upstream]]` in file order.
+    pub(crate) upstreams: Vec<Upstream>,
+}
+
+/// Who this gateway is and where it keeps its data.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// Its own mnemonic on upstream links and in notices.
+    pub(crate) mnemonic: Mnemonic,
+    /// Its human-readable name; the mnemonic if none is given.
+    pub(crate) name: String,
+    /// Journal, spool, index and registry files.
+    pub(crate) data_dir: PathBuf,
+}
+
+/// The gateway's own key.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// PEM file, PKCS#8.
+    pub(crate) private_key: PathBuf,
+    /// PEM file.
+    pub(crate) certificate: PathBuf,
+}
+
+/// The door for local SMEV 3 systems.
+#[derive(Debug, Clone)]
+pub(crate) struct Smev3 {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// What the WSDL says, without a slash at its end.
+    pub(crate) public_url: String,
+    /// Server certificate and client authority, if the door speaks TLS.
+    pub(crate) tls: Option<Tls>,
+    /// After this a message that was taken and not acknowledged is handed out again.
+    pub(crate) redelivery: Duration,
+    /// Greatest age of a MessageID.
+    pub(crate) stale_after: Duration,
+    /// How far a MessageID may lie in the future.
+    pub(crate) future_skew: Duration,
+    /// Tolerance for the Timestamp of Get* requests, both ways.
+    pub(crate) timestamp_window: Duration,
+    /// Time to live of a message without EOL.
+    pub(crate) message_ttl: Duration,
+    /// Whether a message is translated for a caller with another version.
+    pub(crate) translate: bool,
+}
+
+/// TLS of the door.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls {
+    /// PEM chain.
+    pub(crate) certificate: PathBuf,
+    /// PEM key.
+    pub(crate) private_key: PathBuf,
+    /// PEM certificates that must have issued the client's, if clients must show one.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+/// Bounds of memory and disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Largest body of a call in octets.
+    pub(crate) body_bytes: u64,
+    /// Largest total of a message's attachments in octets.
+    pub(crate) attachments_bytes: u64,
+    /// Octets of calls in work at once.
+    pub(crate) in_flight_bytes: u64,
+    /// Messages in a participant's queue, and of a sender towards an upstream.
+    pub(crate) queue_messages: u64,
+    /// Octets of the same.
+    pub(crate) queue_bytes: u64,
+    /// Free space below which nothing new is accepted.
+    pub(crate) disk_reserve: u64,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Retention {
+    /// Bodies after completion.
+    pub(crate) bodies: Duration,
+}
+
+/// Administration.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin {
+    /// HTTP: /metrics /live /ready.
+    pub(crate) listen: SocketAddr,
+    /// Unix socket of the command line.
+    pub(crate) socket: PathBuf,
+}
+
+/// Logging.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    /// Text for journald and terminals, or JSON.
+    pub(crate) format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,engine=debug`.
+    pub(crate) level: String,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// A line of text for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// A link to the federal bus or a neighbour's gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    /// Its name in queues, grants and routes.
+    pub(crate) name: UpstreamName,
+    /// Endpoint of its message exchange service.
+    pub(crate) url: String,
+    /// Version that is spoken with it.
+    pub(crate) version: smev3::version::Version,
+    /// PEM files with the certificates that may sign its answers.
+    pub(crate) trusted_signers: Vec<PathBuf>,
+    /// Shortest and longest pause between polls.
+    pub(crate) poll: (Duration, Duration),
+    /// Lanes that send at the same time.
+    pub(crate) parallel: usize,
+}
+
+impl Settings {
+    /// Reads a configuration file with the process's environment over it.
+    pub(crate) fn load(file: &Path) -> Result<Self, Problems> {
+        let shown = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let hint = if error.kind() == std::io::ErrorKind::NotFound {
+                "; name the configuration with --config FILE"
+            } else {
+                ""
+            };
+            Problems::one(&shown, "", format!("cannot be read: {error}{hint}"))
+        })?;
+        Self::parse(&shown, &text, &environment())
+    }
+
+    /// Reads a configuration from its text. Relative paths mean the working directory.
+    pub(crate) fn parse(file: &str, text: &str, environment: &BTreeMap<String, String>) -> Result<Self, Problems> {
+        let written = document::parse(file, text)?;
+        let effective = layers::merge(file, text, &written, environment)?;
+        let report = Report::about(file);
+        let settings = read::settings(&Section::root(&effective, &report));
+        report.conclude(settings)
+    }
+
+    /// What the engine is started with.
+    pub(crate) fn engine(&self) -> engine::Settings {
+        // Durations are bounded to a hundred years when they are read.
+        let signed = |duration: Duration| jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
+        let mut settings = engine::Settings::new(self.node.data_dir.clone(), self.node.mnemonic.clone());
+        settings.redelivery = signed(self.smev3.redelivery);
+        settings.stale_after = signed(self.smev3.stale_after);
+        settings.future_skew = signed(self.smev3.future_skew);
+        settings.message_ttl = signed(self.smev3.message_ttl);
+        settings.queue_messages = self.limits.queue_messages;
+        settings.queue_bytes = self.limits.queue_bytes;
+        settings.disk_reserve = self.limits.disk_reserve;
+        settings.retention_bodies = signed(self.retention.bodies);
+        settings
+    }
+
+    /// Where the registry's content-addressed files lie.
+    pub(crate) fn registry_dir(&self) -> PathBuf {
+        self.node.data_dir.join("registry")
+    }
+}

@@ -1,0 +1,299 @@
+//! Section by section from the effective tree to typed settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use smev3::client::Endpoint;
+use smev3::version::Version;
+
+use super::{Admin, Keys, Limits, Log, LogFormat, Node, Retention, Settings, Smev3, Tls, Upstream, units};
+use crate::document::{self, Section};
+
+/// Everything; `None` if a required value is missing or wrong, which the section's report then tells.
+pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
+    let node = node(&root.section("node"));
+    let keys = keys(&root.section("keys"));
+    let smev3 = smev3(&root.section("smev3"));
+    let limits = limits(&root.section("limits"));
+    let retention = retention(&root.section("retention"));
+    let admin = admin(&root.section("admin"));
+    let log = log(&root.section("log"));
+    let upstreams = upstreams(&root.sections("upstream"));
+    root.finish();
+    Some(Settings {
+        node: node?,
+        keys: keys?,
+        smev3: smev3?,
+        limits: limits?,
+        retention: retention?,
+        admin: admin?,
+        log: log?,
+        upstreams: upstreams?,
+    })
+}
+
+fn node(section: &Section<'_>) -> Option<Node> {
+    let mnemonic = section.required("mnemonic", |node| node.text()?.parse().map_err(shown));
+    let name = section.optional("name", bounded_text);
+    let data_dir = section.required("data_dir", path);
+    section.finish();
+    let mnemonic: engine::names::Mnemonic = mnemonic?;
+    Some(Node {
+        name: name.unwrap_or_else(|| mnemonic.to_string()),
+        mnemonic,
+        data_dir: data_dir?,
+    })
+}
+
+fn keys(section: &Section<'_>) -> Option<Keys> {
+    let provider = section.required("provider", |node| match node.text()? {
+        "software" => Ok(()),
+        other => Err(format!("there is no key provider {other:?}; there is \"software\"")),
+    });
+    let private_key = section.required("private_key", path);
+    let certificate = section.required("certificate", path);
+    section.finish();
+    provider?;
+    Some(Keys {
+        private_key: private_key?,
+        certificate: certificate?,
+    })
+}
+
+fn smev3(section: &Section<'_>) -> Option<Smev3> {
+    let listen = section.required("listen", address);
+    let public_url = section.optional("public_url", url);
+    let tls = section.has("tls").then(|| tls(&section.section("tls")));
+    let tls = match tls {
+        None => Some(None),
+        Some(tls) => tls.map(Some),
+    };
+    let redelivery = section.required("redelivery", positive_duration);
+    let stale_after = section.required("stale_after", positive_duration);
+    let future_skew = section.required("future_skew", duration);
+    let timestamp_window = section.required("timestamp_window", positive_duration);
+    let message_ttl = section.required("message_ttl", positive_duration);
+    let translate = section.required("translate", |node| match node.text()? {
+        "always" => Ok(true),
+        "refuse" => Ok(false),
+        other => Err(format!("must be \"always\" or \"refuse\", not {other:?}")),
+    });
+    section.finish();
+    let (listen, tls) = (listen?, tls?);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    Some(Smev3 {
+        public_url: public_url
+            .unwrap_or_else(|| format!("{scheme}://{listen}"))
+            .trim_end_matches('/')
+            .to_owned(),
+        listen,
+        tls,
+        redelivery: redelivery?,
+        stale_after: stale_after?,
+        future_skew: future_skew?,
+        timestamp_window: timestamp_window?,
+        message_ttl: message_ttl?,
+        translate: translate?,
+    })
+}
+
+fn tls(section: &Section<'_>) -> Option<Tls> {
+    let certificate = section.required("certificate", path);
+    let private_key = section.required("private_key", path);
+    let client_ca = section.optional("client_ca", path);
+    section.finish();
+    Some(Tls {
+        certificate: certificate?,
+        private_key: private_key?,
+        client_ca,
+    })
+}
+
+fn limits(section: &Section<'_>) -> Option<Limits> {
+    let body_bytes = section.required("body_bytes", positive_size);
+    let attachments_bytes = section.required("attachments_bytes", size);
+    let in_flight_bytes = section.required("in_flight_bytes", positive_size);
+    let queue_messages = section.required("queue_messages", positive);
+    let queue_bytes = section.required("queue_bytes", positive_size);
+    let disk_reserve = section.required("disk_reserve", size);
+    section.finish();
+    let (body, flight) = (body_bytes?, in_flight_bytes?);
+    if flight < body {
+        section.problem(
+            "in_flight_bytes",
+            "must not be less than body_bytes, or the largest call never fits",
+        );
+        return None;
+    }
+    Some(Limits {
+        body_bytes: body,
+        attachments_bytes: attachments_bytes?,
+        in_flight_bytes: flight,
+        queue_messages: queue_messages?,
+        queue_bytes: queue_bytes?,
+        disk_reserve: disk_reserve?,
+    })
+}
+
+fn retention(section: &Section<'_>) -> Option<Retention> {
+    let bodies = section.required("bodies", duration);
+    // A promise to keep records at least so long: nothing removes any yet, so that it is only checked.
+    let journal = section.required("journal", duration);
+    section.finish();
+    journal?;
+    Some(Retention { bodies: bodies? })
+}
+
+fn admin(section: &Section<'_>) -> Option<Admin> {
+    let listen = section.required("listen", address);
+    let socket = section.required("socket", path);
+    section.finish();
+    Some(Admin {
+        listen: listen?,
+        socket: socket?,
+    })
+}
+
+fn log(section: &Section<'_>) -> Option<Log> {
+    let format = section.required("format", |node| match node.text()? {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("must be \"text\" or \"json\", not {other:?}")),
+    });
+    let level = section.required("level", |node| {
+        let level = node.text()?;
+        crate::logging::filter(level)?;
+        Ok(level.to_owned())
+    });
+    section.finish();
+    Some(Log {
+        format: format?,
+        level: level?,
+    })
+}
+
+fn upstreams(sections: &[Section<'_>]) -> Option<Vec<Upstream>> {
+    let upstreams: Vec<_> = sections.iter().map(upstream).collect();
+    let upstreams: Vec<Upstream> = upstreams.into_iter().collect::<Option<_>>()?;
+    for (index, upstream) in upstreams.iter().enumerate() {
+        if upstreams[..index].iter().any(|earlier| earlier.name == upstream.name) {
+            sections[index].problem("name", format!("there is an upstream {} already", upstream.name));
+        }
+    }
+    Some(upstreams)
+}
+
+fn upstream(section: &Section<'_>) -> Option<Upstream> {
+    let name = section.required("name", |node| node.text()?.parse().map_err(shown));
+    let url = section.required("url", |node| match url(node)? {
+        // What TLS needs is set up when the link starts; everything else can be told now.
+        url if url.starts_with("https") => Ok(url),
+        url => Endpoint::parse(&url, None).map(|_| url).map_err(shown),
+    });
+    let version = section.optional("version", |node| match node.text()? {
+        "1.1" => Ok(Version::V1_1),
+        "1.2" => Ok(Version::V1_2),
+        "1.3" => Ok(Version::V1_3),
+        other => Err(format!("must be \"1.1\", \"1.2\" or \"1.3\", not {other:?}")),
+    });
+    let trusted_signers = section.required("trusted_signers", |node| {
+        let paths: Vec<_> = node.texts()?.into_iter().map(PathBuf::from).collect();
+        if paths.is_empty() {
+            return Err(
+                "must name at least one certificate; answers that nobody vouches for are not accepted".to_owned(),
+            );
+        }
+        Ok(paths)
+    });
+    let poll = section.section("poll");
+    let min = poll
+        .optional("min", positive_duration)
+        .unwrap_or(Duration::from_millis(200));
+    let max = poll
+        .optional("max", positive_duration)
+        .unwrap_or(Duration::from_secs(10).max(min));
+    poll.finish();
+    if min > max {
+        section.problem("poll", "min is longer than max");
+    }
+    let parallel = section.optional("parallel", |node| match positive(node)? {
+        lanes @ 1..=1024 => usize::try_from(lanes).map_err(shown),
+        _ => Err("must be from 1 to 1024".to_owned()),
+    });
+    section.finish();
+    Some(Upstream {
+        name: name?,
+        url: url?,
+        version: version.unwrap_or(Version::V1_2),
+        trusted_signers: trusted_signers?,
+        poll: (min, max),
+        parallel: parallel.unwrap_or(16),
+    })
+}
+
+fn shown(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn bounded_text(node: &document::Node) -> Result<String, String> {
+    let text = node.text()?;
+    if text.is_empty() || text.chars().count() > 500 {
+        return Err("must have 1 to 500 characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn path(node: &document::Node) -> Result<PathBuf, String> {
+    match node.text()? {
+        "" => Err("must be a path".to_owned()),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+fn address(node: &document::Node) -> Result<SocketAddr, String> {
+    let text = node.text()?;
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address and port such as \"127.0.0.1:7500\""))
+}
+
+fn url(node: &document::Node) -> Result<String, String> {
+    let text = node.text()?;
+    let uri: hyper::Uri = text.parse().map_err(|_| format!("{text:?} is not a URL"))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} must begin with http:// or https:// and name a host")),
+    }
+}
+
+fn duration(node: &document::Node) -> Result<Duration, String> {
+    units::duration(node.text()?)
+}
+
+fn positive_duration(node: &document::Node) -> Result<Duration, String> {
+    match duration(node)? {
+        Duration::ZERO => Err("must be longer than nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn size(node: &document::Node) -> Result<u64, String> {
+    units::size(
+        node.text()
+            .map_err(|text| format!("{text}; write it with its unit, such as \"8 MiB\""))?,
+    )
+}
+
+fn positive_size(node: &document::Node) -> Result<u64, String> {
+    match size(node)? {
+        0 => Err("must be more than 0".to_owned()),
+        size => Ok(size),
+    }
+}
+
+fn positive(node: &document::Node) -> Result<u64, String> {
+    match node.integer()? {
+        0 => Err("must be more than 0".to_owned()),
+        number => Ok(number),
+    }
+}

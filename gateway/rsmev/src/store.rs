@@ -1,0 +1,174 @@
+//! How a command reaches the store: through the admin socket of a running gateway, or, when it is stopped, by opening
+//! the store under its lock and as its owner, so that no file is left that the gateway cannot use later.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::clock::SystemClock;
+use engine::{Engine, Start, StartError};
+use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::admin::socket::Reply;
+use crate::failure::Failure;
+use crate::keys;
+use crate::operator::{self, Request};
+use crate::settings::Settings;
+
+/// How long a command waits for the running gateway.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A way to the store, open until it is closed.
+pub(crate) enum Store {
+    /// The gateway is running.
+    Running(Box<Path>),
+    /// It is stopped; the store is ours.
+    Stopped {
+        /// The engine on it.
+        engine: Engine,
+        /// Where the engine's futures run.
+        runtime: Runtime,
+        /// Who asks, for the journal.
+        by: String,
+    },
+}
+
+impl Store {
+    /// Finds the running gateway, or opens the stopped one's store.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
+        let socket = &settings.admin.socket;
+        match UnixStream::connect(socket) {
+            Ok(_) => Ok(Self::Running(socket.as_path().into())),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failure::refused(format!(
+                "{}: you may not talk to the gateway; become a member of the socket's group, or root",
+                socket.display()
+            ))),
+            Err(_) => Self::open_stopped(settings),
+        }
+    }
+
+    fn open_stopped(settings: &Settings) -> Result<Self, Failure> {
+        let by = user_name(Uid::current());
+        if !settings.node.data_dir.is_dir() {
+            return Err(Failure::refused(format!(
+                "{}: there is no data yet, and no gateway answers at {}",
+                settings.node.data_dir.display(),
+                settings.admin.socket.display()
+            )));
+        }
+        become_owner(&settings.node.data_dir)?;
+        let identity = keys::load(&settings.keys)?;
+        let start = Start {
+            settings: settings.engine(),
+            clock: Arc::new(SystemClock),
+            disk: journal::disk::RealDisk::shared(),
+            signer: identity.signer,
+            certificate: identity.certificate,
+        };
+        let runtime = runtime().map_err(|error| Failure::refused(error.to_string()))?;
+        let engine = Engine::start(start).map_err(|error| start_failure(settings, &error))?;
+        Ok(Self::Stopped { engine, runtime, by })
+    }
+
+    /// Asks, and reads the answer as `T`.
+    pub(crate) fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
+        let answer = match self {
+            Self::Running(socket) => ask_socket(socket, &request)?,
+            Self::Stopped { engine, runtime, by } => runtime
+                .block_on(operator::carry_out(engine, request, by))
+                .map_err(Failure::refused)?,
+        };
+        serde_json::from_value(answer).map_err(|error| Failure::refused(format!("the gateway's answer: {error}")))
+    }
+
+    /// Leaves the store in order.
+    pub(crate) fn close(self) {
+        if let Self::Stopped { engine, runtime, .. } = self {
+            runtime.block_on(engine.shutdown());
+        }
+    }
+}
+
+/// Why the store did not open, with what a person can do about it.
+pub(crate) fn start_failure(settings: &Settings, error: &StartError) -> Failure {
+    let dir = settings.node.data_dir.display();
+    Failure::refused(format!("{dir}: {error}"))
+}
+
+fn ask_socket(socket: &Path, request: &Request) -> Result<Value, Failure> {
+    let talk = || -> io::Result<Reply> {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        serde_json::to_writer(&mut stream, request)?;
+        stream.write_all(b"\n")?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut line = String::new();
+        BufReader::new(stream.take(crate::admin::socket::ANSWER_BYTES)).read_line(&mut line)?;
+        if line.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the gateway closed the connection without an answer",
+            ));
+        }
+        Ok(serde_json::from_str(&line)?)
+    };
+    match talk() {
+        Ok(Reply::Ok(answer)) => Ok(answer),
+        Ok(Reply::Error(text)) => Err(Failure::Refused(text)),
+        Err(error) => Err(Failure::file(socket, error)),
+    }
+}
+
+/// The runtime of a command.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+/// Takes on the identity of a folder's owner if we are root; refuses if we are somebody else. To be called before
+/// any thread is started that touches files.
+pub(crate) fn become_owner(dir: &Path) -> Result<(), Failure> {
+    let metadata = std::fs::metadata(dir).map_err(|error| Failure::file(dir, error))?;
+    let (owner, group) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+    let me = geteuid();
+    if me == owner {
+        return Ok(());
+    }
+    if !me.is_root() {
+        return Err(Failure::refused(format!(
+            "{}: belongs to {}; run this as that user or as root, or start the gateway",
+            dir.display(),
+            user_name(owner)
+        )));
+    }
+    let account = User::from_uid(owner).ok().flatten();
+    let groups = match account
+        .as_ref()
+        .and_then(|account| std::ffi::CString::new(account.name.clone()).ok())
+    {
+        Some(name) => initgroups(&name, group),
+        None => setgroups(&[group]),
+    };
+    groups
+        .and_then(|()| setgid(group))
+        .and_then(|()| setuid(owner))
+        .map_err(|error| Failure::refused(format!("cannot become {}: {error}", user_name(owner))))
+}
+
+/// A user's name, or its number if it has none.
+pub(crate) fn user_name(uid: Uid) -> String {
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {uid}"),
+    }
+}
