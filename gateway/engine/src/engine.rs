@@ -384,6 +384,16 @@ impl Engine {
         self.shared.now()
     }
 
+    /// Looks for what time has brought (leases, ends of life, purges, housekeeping) and returns when it is done. The
+    /// engine does so by itself once a second; this is for those who move its clock.
+    pub async fn tick(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Tick(Some(reply))).await.is_ok() {
+            // A writer that ended has done its last tick.
+            let _ = done.await;
+        }
+    }
+
     /// Finishes what is queued, writes the last checkpoint and the mark of an orderly end.
     pub async fn shutdown(&self) {
         let (reply, ended) = oneshot::channel();
@@ -460,7 +470,7 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
         while ended.recv_timeout(tick) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             let Some(commands) = commands.upgrade() else { return };
             // A writer that is busy gets the next one.
-            let _ = commands.try_send(Command::Tick);
+            let _ = commands.try_send(Command::Tick(None));
         }
     };
     std::thread::Builder::new().name("ticker".to_owned()).spawn(ticker)?;

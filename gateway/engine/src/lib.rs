@@ -32,6 +32,10 @@ mod settings;
 mod shared;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod work;
 mod writer;

@@ -53,7 +53,8 @@ pub(crate) enum Command {
         facts: Option<Box<Facts>>,
         reply: Reply<()>,
     },
-    Tick,
+    /// Time passed; who asked for it hears when all that it brings is done.
+    Tick(Option<oneshot::Sender<()>>),
     Copy(Vec<Survivor>),
     Copied {
         segment: u64,
@@ -83,7 +84,7 @@ impl Command {
             Self::Registry(_, reply) => {
                 let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
             }
-            Self::Refused(_) | Self::Tick | Self::Copy(_) | Self::Copied { .. } | Self::Snapshot(_) | Self::Stop(_) => {
+            Self::Refused(_) | Self::Tick(_) | Self::Copy(_) | Self::Copied { .. } | Self::Snapshot(_) | Self::Stop(_) => {
             }
         }
     }
@@ -173,6 +174,7 @@ pub(crate) struct Done {
     /// The tick found more than it handles at once.
     pub(crate) more: bool,
     pub(crate) ticked: bool,
+    ticked_for: Vec<oneshot::Sender<()>>,
     pub(crate) copied: Option<(u64, bool)>,
     pub(crate) snapshot: Option<Result<(), DumpError>>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
@@ -287,7 +289,8 @@ impl<'a> Work<'a> {
                     self.decide(|context| decide::quarantine::decide(context, seq, decision, &by, facts.as_deref()))?;
                 self.settle(decision, reply)
             }
-            Command::Tick => {
+            Command::Tick(asked) => {
+                self.done.ticked_for.extend(asked);
                 let (events, more) = self.decide(decide::tick::tick)?;
                 self.done.more |= more;
                 self.done.ticked = true;
@@ -563,6 +566,23 @@ impl<'a> Work<'a> {
 }
 
 impl Done {
+    /// Takes over what an earlier part of the same batch still has to do.
+    pub(crate) fn follow(&mut self, earlier: Done) {
+        self.ticked |= earlier.ticked;
+        self.ticked_for.extend(earlier.ticked_for);
+        self.copied = self.copied.take().or(earlier.copied);
+        self.snapshot = self.snapshot.take().or(earlier.snapshot);
+        self.stop = self.stop.take().or(earlier.stop);
+    }
+
+    /// The tick is over.
+    pub(crate) fn tell(&mut self) {
+        for asked in self.ticked_for.drain(..) {
+            // Whoever has stopped waiting needs no answer.
+            let _ = asked.send(());
+        }
+    }
+
     fn publish(&self, shared: &Shared) {
         for (from, to) in &self.moved {
             shared.moved.remember(*from, *to);

@@ -108,15 +108,15 @@ impl Writer {
             {
                 waiting.push(command);
             }
-            waiting.push(Command::Tick);
-            let stop = done.stop.take();
-            done = self.commit(waiting)?;
-            done.stop = done.stop.or(stop);
+            waiting.push(Command::Tick(None));
+            let earlier = std::mem::replace(&mut done, self.commit(waiting)?);
+            done.follow(earlier);
             if done.stop.is_some() {
                 break;
             }
         }
         self.keep_house(&mut done)?;
+        done.tell();
         Ok(done)
     }
 

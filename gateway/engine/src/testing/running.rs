@@ -1,0 +1,82 @@
+//! A running engine on a real disk, with a clock that tests own.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gost::{Certificate, Curve, KeyAlgorithm, SoftwareKey, SubjectName};
+use jiff::{SignedDuration, Timestamp};
+use journal::disk::RealDisk;
+
+use super::region::{NODE, content, mnemonic, start_time};
+use crate::clock::Clock;
+use crate::command::RegistryChange;
+use crate::settings::Settings;
+use crate::{Engine, Start, StartError};
+
+/// A clock that stands still until it is moved.
+#[derive(Debug, Clone)]
+pub(crate) struct TestTime(Arc<Mutex<Timestamp>>);
+
+impl TestTime {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(start_time())))
+    }
+
+    pub(crate) fn pass(&self, time: SignedDuration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for TestTime {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// What survives restarts.
+pub(crate) struct Running {
+    pub(crate) settings: Settings,
+    pub(crate) time: TestTime,
+    pub(crate) key: Arc<SoftwareKey>,
+    pub(crate) certificate: Certificate,
+}
+
+impl Running {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        let key = SoftwareKey::generate(Curve::CryptoProA, KeyAlgorithm::Gost2012_256).unwrap();
+        let subject: SubjectName = "CN=gateway".parse().unwrap();
+        let certificate = gost::self_signed(&key, &subject, 1_700_000_000, 2_000_000_000).unwrap();
+        let mut settings = Settings::new(data_dir.to_owned(), mnemonic(NODE));
+        settings.disk_reserve = 0;
+        // Ticks are the tests' own.
+        settings.tick = Duration::from_secs(86_400);
+        settings.store.journal_segment_bytes = 256 << 10;
+        settings.store.spool_segment_bytes = 64 << 10;
+        Self { settings, time: TestTime::new(), key: Arc::new(key), certificate }
+    }
+
+    pub(crate) fn start(&self) -> Result<Engine, StartError> {
+        self.start_in(&self.settings.data_dir.clone())
+    }
+
+    /// Starts on another data directory: a copy.
+    pub(crate) fn start_in(&self, data_dir: &Path) -> Result<Engine, StartError> {
+        let settings = Settings { data_dir: data_dir.to_owned(), ..self.settings.clone() };
+        Engine::start(Start {
+            settings,
+            clock: Arc::new(self.time.clone()),
+            disk: Arc::new(RealDisk::default()),
+            signer: Arc::clone(&self.key) as Arc<dyn gost::Signer>,
+            certificate: self.certificate.clone(),
+        })
+    }
+
+    /// Starts, with the region's registry applied.
+    pub(crate) async fn region(&self) -> Engine {
+        let engine = self.start().unwrap();
+        let change = RegistryChange { content: content(), prune: true, blobs: std::collections::BTreeMap::new() };
+        engine.apply_registry(change).await.unwrap();
+        engine
+    }
+}
