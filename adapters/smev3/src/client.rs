@@ -105,7 +105,10 @@ impl Client {
             version: settings.version,
             transport: Transport::new(settings.endpoint, settings.bounds),
             trusted: TrustedSigners::new(&settings.trusted_signers),
-            seal: Seal { signer: settings.signer, certificate: settings.certificate },
+            seal: Seal {
+                signer: settings.signer,
+                certificate: settings.certificate,
+            },
             clock: settings.clock,
         }))
     }
@@ -153,14 +156,24 @@ impl Client {
     ) -> Result<Option<Pulled>, ClientError> {
         let (inner, operation) = (self.0.clone(), pull.operation());
         let call = blocking(move || {
-            seal::poll(operation, selector.as_ref(), inner.clock.now(), inner.version, &inner.seal)
-                .map_err(ClientError::from)
+            seal::poll(
+                operation,
+                selector.as_ref(),
+                inner.clock.now(),
+                inner.version,
+                &inner.seal,
+            )
+            .map_err(ClientError::from)
         });
         let answer = self.call(&call.await?).await?;
         let inner = self.0.clone();
         let read = move || {
-            let reader =
-                Reader { upstream: &inner.upstream, trusted: &inner.trusted, registry: &registry, fresh_id };
+            let reader = Reader {
+                upstream: &inner.upstream,
+                trusted: &inner.trusted,
+                registry: &registry,
+                fresh_id,
+            };
             reader.read(&Answer::open(&answer)?, operation)
         };
         blocking(read).await
@@ -199,7 +212,9 @@ impl Inner {
             .map_err(|error| ClientError::Unknown(format!("the answer is unusable: MessageMetadata: {error}")))?;
         let signature = result.only_child(version.types(), "SMEVSignature").ok();
         self.trusted.verify(&document, signature, metadata)?;
-        let about = metadata.child(version.types(), "MessageId").map(|element| element.text().trim().to_owned());
+        let about = metadata
+            .child(version.types(), "MessageId")
+            .map(|element| element.text().trim().to_owned());
         match about {
             Some(about) if about != id.to_string() => {
                 Err(ClientError::Protocol("the answer is about another message".to_owned()))
@@ -213,7 +228,12 @@ impl Inner {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
 ) -> Result<T, ClientError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(ClientError::Protocol("reading or writing the message panicked".to_owned())))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(ClientError::Protocol(
+            "reading or writing the message panicked".to_owned(),
+        ))
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,10 @@ pub struct Backoff {
 impl Default for Backoff {
     /// 1 s to 5 min (DESIGN §6).
     fn default() -> Self {
-        Self { min: Duration::from_secs(1), max: Duration::from_mins(5) }
+        Self {
+            min: Duration::from_secs(1),
+            max: Duration::from_mins(5),
+        }
     }
 }
 
@@ -26,7 +29,10 @@ impl Backoff {
     pub fn ceiling(&self, failures: u32) -> Duration {
         match failures {
             0 => Duration::ZERO,
-            n => self.min.saturating_mul(1_u32.checked_shl(n - 1).unwrap_or(u32::MAX)).min(self.max),
+            n => self
+                .min
+                .saturating_mul(1_u32.checked_shl(n - 1).unwrap_or(u32::MAX))
+                .min(self.max),
         }
     }
 

@@ -86,7 +86,14 @@ impl Breaker {
     /// A link of which nothing bad is known.
     pub fn new(backoff: Backoff) -> Self {
         let (failing, suspects) = (BTreeSet::new(), BTreeSet::new());
-        Self { backoff, state: State::Well, failing, suspects, probe_wanted: false, failures: 0 }
+        Self {
+            backoff,
+            state: State::Well,
+            failing,
+            suspects,
+            probe_wanted: false,
+            failures: 0,
+        }
     }
 
     /// What may pass at this moment.
@@ -138,7 +145,11 @@ impl Breaker {
             LinkSign::LaneFailed => {
                 self.failing.insert(source.clone());
                 if self.failing.len() >= LANES && !matches!(self.state, State::Shut(..)) {
-                    self.shut(Trouble::Down(format!("{LANES} lanes failed, the last: {cause}")), now, chance);
+                    self.shut(
+                        Trouble::Down(format!("{LANES} lanes failed, the last: {cause}")),
+                        now,
+                        chance,
+                    );
                 }
             }
             LinkSign::Suspicious => {
@@ -177,7 +188,11 @@ impl Breaker {
                 }
             }
             Probe::Suspicious(cause) => {
-                self.shut(Trouble::Stopped(format!("the upstream refuses our signature: {cause}")), now, chance);
+                self.shut(
+                    Trouble::Stopped(format!("the upstream refuses our signature: {cause}")),
+                    now,
+                    chance,
+                );
             }
         }
     }
@@ -240,13 +255,22 @@ mod tests {
         let due = breaker.probe_due(now).unwrap();
         assert!(due > now && due <= now + Duration::from_secs(1));
         breaker.probed(Probe::Well, due, &FULL);
-        assert_eq!((breaker.gate(due), breaker.trouble(), breaker.probe_due(due)), (Gate::Open, None, None));
+        assert_eq!(
+            (breaker.gate(due), breaker.trouble(), breaker.probe_due(due)),
+            (Gate::Open, None, None)
+        );
     }
 
     #[test]
     fn probes_of_a_dead_upstream_back_off_to_five_minutes() {
         let (mut breaker, mut now) = fresh();
-        breaker.report(&Source::Pull(Pull::Requests), LinkSign::NoConnection, "refused", now, &FULL);
+        breaker.report(
+            &Source::Pull(Pull::Requests),
+            LinkSign::NoConnection,
+            "refused",
+            now,
+            &FULL,
+        );
         let mut waits = vec![];
         for _ in 0..11 {
             let due = breaker.probe_due(now).unwrap();
@@ -294,7 +318,10 @@ mod tests {
         breaker.report(&lane("a"), LinkSign::Suspicious, "SenderIsNotRegistered", now, &FULL);
         assert_eq!((breaker.gate(now), breaker.probe_due(now)), (Gate::Open, Some(now)));
         breaker.probed(Probe::Well, now, &FULL);
-        assert_eq!((breaker.gate(now), breaker.probe_due(now), breaker.trouble()), (Gate::Open, None, None));
+        assert_eq!(
+            (breaker.gate(now), breaker.probe_due(now), breaker.trouble()),
+            (Gate::Open, None, None)
+        );
     }
 
     #[test]
@@ -321,7 +348,13 @@ mod tests {
         let (mut breaker, now) = fresh();
         for kind in ["a", "b", "c"] {
             assert_eq!(breaker.gate(now), Gate::Open, "before {kind}");
-            breaker.report(&lane(kind), LinkSign::Suspicious, "SignatureVerificationFault", now, &FULL);
+            breaker.report(
+                &lane(kind),
+                LinkSign::Suspicious,
+                "SignatureVerificationFault",
+                now,
+                &FULL,
+            );
             breaker.probed(Probe::Well, now, &FULL);
         }
         assert_eq!(breaker.gate(now), Gate::PullOnly);
@@ -329,23 +362,53 @@ mod tests {
 
         let later = now + Duration::from_mins(5);
         assert_eq!(breaker.gate(later), Gate::Open);
-        breaker.report(&lane("d"), LinkSign::Suspicious, "SignatureVerificationFault", later, &FULL);
+        breaker.report(
+            &lane("d"),
+            LinkSign::Suspicious,
+            "SignatureVerificationFault",
+            later,
+            &FULL,
+        );
         assert_eq!(breaker.gate(later), Gate::PullOnly);
 
         let much_later = later + Duration::from_mins(5);
         assert_eq!(breaker.gate(much_later), Gate::Open);
         breaker.report(&lane("a"), LinkSign::Works, "", much_later, &FULL);
-        breaker.report(&lane("a"), LinkSign::Suspicious, "SignatureVerificationFault", much_later, &FULL);
+        breaker.report(
+            &lane("a"),
+            LinkSign::Suspicious,
+            "SignatureVerificationFault",
+            much_later,
+            &FULL,
+        );
         assert_eq!(breaker.gate(much_later), Gate::Open, "the trial ended well");
     }
 
     #[test]
     fn an_accepted_message_clears_suspicion() {
         let (mut breaker, now) = fresh();
-        breaker.report(&lane("a"), LinkSign::Suspicious, "SignatureVerificationFault", now, &FULL);
-        breaker.report(&lane("b"), LinkSign::Suspicious, "SignatureVerificationFault", now, &FULL);
+        breaker.report(
+            &lane("a"),
+            LinkSign::Suspicious,
+            "SignatureVerificationFault",
+            now,
+            &FULL,
+        );
+        breaker.report(
+            &lane("b"),
+            LinkSign::Suspicious,
+            "SignatureVerificationFault",
+            now,
+            &FULL,
+        );
         breaker.report(&lane("z"), LinkSign::Works, "", now, &FULL);
-        breaker.report(&lane("c"), LinkSign::Suspicious, "SignatureVerificationFault", now, &FULL);
+        breaker.report(
+            &lane("c"),
+            LinkSign::Suspicious,
+            "SignatureVerificationFault",
+            now,
+            &FULL,
+        );
         assert_eq!(breaker.gate(now), Gate::Open);
     }
 }

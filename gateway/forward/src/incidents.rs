@@ -37,7 +37,9 @@ mod tests {
         assert!(incidents.is_new("a", now) && incidents.is_new("b", now));
         assert!(!incidents.is_new("a", now + AGAIN_AFTER / 2));
         assert!(incidents.is_new("a", now + AGAIN_AFTER));
-        let recorded = (0..1000).filter(|n| incidents.is_new(&format!("n{n}"), now + AGAIN_AFTER)).count();
+        let recorded = (0..1000)
+            .filter(|n| incidents.is_new(&format!("n{n}"), now + AGAIN_AFTER))
+            .count();
         assert_eq!(recorded, REMEMBERED - 1);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use engine::command::{ForwardOutcome, LaneHead, Lane, MessageType, NOTICE_FORMAT, Notice};
+use engine::command::{ForwardOutcome, Lane, LaneHead, MessageType, NOTICE_FORMAT, Notice};
 use engine::names::MessageId;
 use journal::{BodyError, Location};
 use smev3::client::{BuildError, ClientError, Dispatch, DispatchContent, Outgoing};
@@ -21,7 +21,10 @@ const TURN: usize = 16;
 
 /// Works a lane for one turn.
 pub(crate) async fn work(shared: &Arc<Shared>, lane: &Lane) -> Turn {
-    let mut turn = Turn { progressed: false, wait: false };
+    let mut turn = Turn {
+        progressed: false,
+        wait: false,
+    };
     for _ in 0..TURN {
         if shared.is_stopping() || shared.gate() != Gate::Open {
             break;
@@ -92,7 +95,9 @@ async fn attempt(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead) -> Step {
         Err(ClientError::Fault(fault)) => Attempt::Fault(fault),
         Err(ClientError::NotSent(cause)) => Attempt::NotSent(cause),
         Err(error @ ClientError::BadSignature(_)) => {
-            shared.incident("upstream_signature", format!("a receipt is not believed: {error}")).await;
+            shared
+                .incident("upstream_signature", format!("a receipt is not believed: {error}"))
+                .await;
             Attempt::Unknown(error.to_string())
         }
         Err(error) => Attempt::Unknown(error.to_string()),
@@ -107,9 +112,17 @@ async fn conclude(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead, ruling: Ru
     let cause = cause(&ruling.outcome);
     tracing::debug!(upstream = %lane.upstream, message = %head.message.message_id, outcome = outcome.as_str(), cause);
     if ruling.link == LinkSign::Suspicious {
-        shared.incident("upstream_refuses_signature", format!("message {}: {cause}", head.message.message_id)).await;
+        shared
+            .incident(
+                "upstream_refuses_signature",
+                format!("message {}: {cause}", head.message.message_id),
+            )
+            .await;
     }
-    let recorded = shared.engine.forward_outcome(head.message.seq, ruling.outcome.clone()).await;
+    let recorded = shared
+        .engine
+        .forward_outcome(head.message.seq, ruling.outcome.clone())
+        .await;
     shared.counters.forwarded(outcome);
     shared.report(&Source::Lane(lane.clone()), ruling.link, &cause);
     if let Err(refusal) = recorded {
@@ -134,9 +147,9 @@ fn cause(outcome: &ForwardOutcome) -> String {
     match outcome {
         ForwardOutcome::Accepted | ForwardOutcome::AlreadySent => String::new(),
         ForwardOutcome::Renew => "the identifier is stale".to_owned(),
-        ForwardOutcome::NotSent { cause } | ForwardOutcome::Unknown { cause } | ForwardOutcome::Quarantined { cause } => {
-            cause.clone()
-        }
+        ForwardOutcome::NotSent { cause }
+        | ForwardOutcome::Unknown { cause }
+        | ForwardOutcome::Quarantined { cause } => cause.clone(),
         ForwardOutcome::SlowDown { fault } | ForwardOutcome::Rejected { fault, .. } => fault.clone(),
     }
 }
@@ -177,7 +190,7 @@ impl From<BodyError> for Unprepared {
 async fn prepare(shared: &Arc<Shared>, head: &LaneHead, id: MessageId) -> Result<Outgoing, Unprepared> {
     let mut parts = Vec::with_capacity(head.message.parts.len());
     for (_, location) in &head.message.parts {
-        parts.push(shared.engine.body(location.clone()).await?);
+        parts.push(shared.engine.body(*location).await?);
     }
     let reply_to = match &head.message.exchange_note {
         Some(location) if head.message.message_type != MessageType::Request => reply_to(shared, location).await?,
@@ -185,27 +198,41 @@ async fn prepare(shared: &Arc<Shared>, head: &LaneHead, id: MessageId) -> Result
     };
     let (client, format) = (shared.client.clone(), head.message.format.clone());
     let write = move || {
-        let (first, attachments) =
-            parts.split_first().ok_or_else(|| Unprepared::Never("the stored message has no content".to_owned()))?;
+        let (first, attachments) = parts
+            .split_first()
+            .ok_or_else(|| Unprepared::Never("the stored message has no content".to_owned()))?;
         let notice: Notice;
         let content = if format == NOTICE_FORMAT {
             notice = serde_json::from_slice(first)
                 .map_err(|error| Unprepared::Never(format!("the stored notice cannot be read: {error}")))?;
             DispatchContent::Notice(&notice)
         } else {
-            DispatchContent::Message { stored: first, attachments }
+            DispatchContent::Message {
+                stored: first,
+                attachments,
+            }
         };
-        client.prepare(&Dispatch { content, id, reply_to: reply_to.as_deref() }).map_err(|error| match error {
-            BuildError::Sign(_) => Unprepared::NotNow(error.to_string()),
-            error => Unprepared::Never(error.to_string()),
-        })
+        client
+            .prepare(&Dispatch {
+                content,
+                id,
+                reply_to: reply_to.as_deref(),
+            })
+            .map_err(|error| match error {
+                BuildError::Sign(_) => Unprepared::NotNow(error.to_string()),
+                error => Unprepared::Never(error.to_string()),
+            })
     };
     let written = tokio::task::spawn_blocking(write).await;
-    written.unwrap_or_else(|_| Err(Unprepared::Never("writing the message for the upstream panicked".to_owned())))
+    written.unwrap_or_else(|_| {
+        Err(Unprepared::Never(
+            "writing the message for the upstream panicked".to_owned(),
+        ))
+    })
 }
 
 async fn reply_to(shared: &Arc<Shared>, location: &Location) -> Result<Option<String>, Unprepared> {
-    let note = shared.engine.body(location.clone()).await?;
+    let note = shared.engine.body(*location).await?;
     let note = ExchangeNote::decode(&note).map_err(|error| Unprepared::Never(error.to_string()))?;
     Ok(note.upstream_reply_to)
 }

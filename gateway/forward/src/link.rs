@@ -70,7 +70,10 @@ impl Link {
         for pull in Pull::ALL {
             tasks.spawn(pull::run(shared.clone(), pull));
         }
-        Self { shared, tasks: Mutex::new(tasks) }
+        Self {
+            shared,
+            tasks: Mutex::new(tasks),
+        }
     }
 
     /// The upstream's name.
@@ -86,27 +89,48 @@ impl Link {
                 trouble,
                 "check that the upstream knows the gateway's certificate and that it is valid; then see `rsmev quarantine list`",
             ),
-            (Some(trouble), _) => (trouble, "check the network and the upstream; what waits is sent when it is back"),
-            (None, Some(paused)) => (format!("nothing is pulled: {paused}"), "see the gateway's other conditions"),
+            (Some(trouble), _) => (
+                trouble,
+                "check the network and the upstream; what waits is sent when it is back",
+            ),
+            (None, Some(paused)) => (
+                format!("nothing is pulled: {paused}"),
+                "see the gateway's other conditions",
+            ),
             (None, None) if !condition.up => ("not reached yet".to_owned(), "wait, or check the network"),
             (None, None) => (String::new(), ""),
         };
         let (name, since) = (self.name().clone(), condition.since);
-        LinkStatus { name, up: condition.up, since, message, remedy }
+        LinkStatus {
+            name,
+            up: condition.up,
+            since,
+            message,
+            remedy,
+        }
     }
 
     /// The link in numbers. Looks at the engine's queues.
     pub fn metrics(&self) -> LinkMetrics {
         let queue = Queue::Upstream(self.name().clone());
-        let oldest = self.shared.engine.queues().into_iter().find(|status| status.queue == queue);
+        let oldest = self
+            .shared
+            .engine
+            .queues()
+            .into_iter()
+            .find(|status| status.queue == queue);
         let oldest = oldest.and_then(|status| status.oldest);
-        let lag = oldest.map_or(0.0, |at| self.shared.clock.now().duration_since(at).as_secs_f64().max(0.0));
+        let lag = oldest.map_or(0.0, |at| {
+            self.shared.clock.now().duration_since(at).as_secs_f64().max(0.0)
+        });
         self.shared.counters.snapshot(self.shared.condition().up, lag)
     }
 
     /// Replaces the certificates under which the upstream's signatures are accepted, from the next answer on.
     pub fn replace_trusted_signers(&self, certificates: &[Certificate]) {
         self.shared.client.replace_trusted_signers(certificates);
+        // Polls that were put off because of a signature are tried again now.
+        self.shared.expect_answer.notify_waiters();
     }
 
     /// Stops: nothing new begins, calls under way are finished and their outcomes recorded. What takes longer than
@@ -189,12 +213,20 @@ impl Lanes {
     /// The next turn that ends; one that panicked counts as failed. Pending for ever when none is under way.
     async fn ended(&mut self) -> (Lane, Turn) {
         loop {
-            let Some(ended) = self.tasks.join_next_with_id().await else { std::future::pending().await };
+            let Some(ended) = self.tasks.join_next_with_id().await else {
+                std::future::pending().await
+            };
             let (id, turn) = match ended {
                 Ok(ended) => ended,
                 Err(error) => {
                     tracing::error!("working a lane failed: {error}");
-                    (error.id(), Turn { progressed: false, wait: true })
+                    (
+                        error.id(),
+                        Turn {
+                            progressed: false,
+                            wait: true,
+                        },
+                    )
                 }
             };
             if let Some(at) = self.lanes.iter().position(|(of, _)| *of == id) {

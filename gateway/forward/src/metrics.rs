@@ -23,8 +23,14 @@ pub enum Forwarded {
 
 impl Forwarded {
     /// All outcomes.
-    pub const ALL: [Forwarded; 6] =
-        [Self::Accepted, Self::AlreadySent, Self::Retry, Self::SlowDown, Self::Rejected, Self::Quarantined];
+    pub const ALL: [Forwarded; 6] = [
+        Self::Accepted,
+        Self::AlreadySent,
+        Self::Retry,
+        Self::SlowDown,
+        Self::Rejected,
+        Self::Quarantined,
+    ];
 
     /// The label's text.
     pub fn as_str(self) -> &'static str {
@@ -83,7 +89,8 @@ impl Counters {
 
     pub(crate) fn snapshot(&self, up: bool, lag_seconds: f64) -> LinkMetrics {
         LinkMetrics {
-            forwarded: Forwarded::ALL.map(|outcome| (outcome, self.forwarded[outcome as usize].load(Ordering::Relaxed))),
+            forwarded: Forwarded::ALL
+                .map(|outcome| (outcome, self.forwarded[outcome as usize].load(Ordering::Relaxed))),
             received: self.received.load(Ordering::Relaxed),
             up,
             lag_seconds,
@@ -101,9 +108,18 @@ mod tests {
         for (count, outcome) in (1..).zip(Forwarded::ALL) {
             (0..count).for_each(|_| counters.forwarded(outcome));
         }
-        let counts = counters.snapshot(true, 0.0).forwarded.map(|(outcome, count)| (outcome.as_str(), count));
-        let expected =
-            [("accepted", 1), ("already_sent", 2), ("retry", 3), ("slow_down", 4), ("rejected", 5), ("quarantined", 6)];
+        let counts = counters
+            .snapshot(true, 0.0)
+            .forwarded
+            .map(|(outcome, count)| (outcome.as_str(), count));
+        let expected = [
+            ("accepted", 1),
+            ("already_sent", 2),
+            ("retry", 3),
+            ("slow_down", 4),
+            ("rejected", 5),
+            ("quarantined", 6),
+        ];
         assert_eq!(counts, expected);
     }
 }

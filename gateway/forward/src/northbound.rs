@@ -47,11 +47,16 @@ pub fn choose(senders: MessageId, history: &History, now: Timestamp) -> Choice {
         (None, 0) => senders,
         (None, _) => return Choice::Fresh,
     };
-    if is_fresh(current, now) { Choice::Keep(current) } else { Choice::Fresh }
+    if is_fresh(current, now) {
+        Choice::Keep(current)
+    } else {
+        Choice::Fresh
+    }
 }
 
 fn is_fresh(id: MessageId, now: Timestamp) -> bool {
-    id.time().is_some_and(|time| Duration::try_from(now.duration_since(time)).map_or(true, |age| age < FRESH))
+    id.time()
+        .is_some_and(|time| Duration::try_from(now.duration_since(time)).map_or(true, |age| age < FRESH))
 }
 
 /// Makes the gateway's own identifiers: RFC 4122 version 1 with a random node in place of a hardware address.
@@ -66,7 +71,10 @@ impl Identifiers {
     pub fn new(chance: &dyn Chance) -> Self {
         let bits = chance.bits().to_le_bytes();
         let node = [bits[0] | 1, bits[1], bits[2], bits[3], bits[4], bits[5]];
-        Self { context: Mutex::new(ContextV1::new(u16::from_le_bytes([bits[6], bits[7]]))), node }
+        Self {
+            context: Mutex::new(ContextV1::new(u16::from_le_bytes([bits[6], bits[7]]))),
+            node,
+        }
     }
 
     /// A new identifier of this moment; moments before 1970 count as 1970.
@@ -95,23 +103,73 @@ mod tests {
     }
 
     fn history(attempts: u32, last_id: Option<MessageId>, certainly_failed: bool) -> History {
-        History { attempts, last_id, certainly_failed, unknown_outcomes: 0 }
+        History {
+            attempts,
+            last_id,
+            certainly_failed,
+            unknown_outcomes: 0,
+        }
     }
 
     #[test]
     fn the_choice_follows_the_table() {
         let (young, old, own) = (id(23), id(25), id(30));
         let cases = [
-            ("first attempt, young", young, history(0, None, true), Choice::Keep(young)),
+            (
+                "first attempt, young",
+                young,
+                history(0, None, true),
+                Choice::Keep(young),
+            ),
             ("first attempt, old", old, history(0, None, true), Choice::Fresh),
-            ("first attempt, exactly 24 h", id(24), history(0, None, true), Choice::Fresh),
-            ("first attempt, from the near future", id(-1), history(0, None, true), Choice::Keep(id(-1))),
-            ("refused connections, still young", young, history(9, Some(young), true), Choice::Keep(young)),
-            ("refused connections for days", old, history(9, Some(old), true), Choice::Fresh),
-            ("refused connections, our own got old too", old, history(9, Some(own), true), Choice::Fresh),
-            ("may have arrived, young", young, history(1, Some(young), false), Choice::Keep(young)),
-            ("may have arrived, old: never another", old, history(1, Some(old), false), Choice::Keep(old)),
-            ("may have arrived under our own", old, history(4, Some(own), false), Choice::Keep(own)),
+            (
+                "first attempt, exactly 24 h",
+                id(24),
+                history(0, None, true),
+                Choice::Fresh,
+            ),
+            (
+                "first attempt, from the near future",
+                id(-1),
+                history(0, None, true),
+                Choice::Keep(id(-1)),
+            ),
+            (
+                "refused connections, still young",
+                young,
+                history(9, Some(young), true),
+                Choice::Keep(young),
+            ),
+            (
+                "refused connections for days",
+                old,
+                history(9, Some(old), true),
+                Choice::Fresh,
+            ),
+            (
+                "refused connections, our own got old too",
+                old,
+                history(9, Some(own), true),
+                Choice::Fresh,
+            ),
+            (
+                "may have arrived, young",
+                young,
+                history(1, Some(young), false),
+                Choice::Keep(young),
+            ),
+            (
+                "may have arrived, old: never another",
+                old,
+                history(1, Some(old), false),
+                Choice::Keep(old),
+            ),
+            (
+                "may have arrived under our own",
+                old,
+                history(4, Some(own), false),
+                Choice::Keep(own),
+            ),
             ("a renewal was decided", young, history(1, None, true), Choice::Fresh),
         ];
         for (case, senders, history, expected) in cases {

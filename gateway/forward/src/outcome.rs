@@ -67,7 +67,9 @@ pub fn rule(attempt: &Attempt, history: &History, unknown_tries: u32) -> Ruling 
 
 fn rule_on_fault(fault: &UpstreamFault, history: &History, unknown_tries: u32) -> Ruling {
     use FaultName as F;
-    let Some(name) = fault.name else { return go_on(quarantine(OTHER), LinkSign::Answers) };
+    let Some(name) = fault.name else {
+        return go_on(quarantine(OTHER), LinkSign::Answers);
+    };
     match name {
         // Who was never sent cannot have arrived: on a first attempt, and after attempts that certainly failed, it tells
         // that somebody else used the identifier. Counting the message as done would lose it.
@@ -75,9 +77,12 @@ fn rule_on_fault(fault: &UpstreamFault, history: &History, unknown_tries: u32) -
         F::MessageIsAlreadySent => go_on(ForwardOutcome::AlreadySent, LinkSign::Works),
         F::SMEVFailure => unknown(name.as_str(), history, unknown_tries),
         F::StaleMessageId if history.certainly_failed => wait(ForwardOutcome::Renew, LinkSign::Answers),
-        F::DestinationOverflow | F::QuoteLimitExceeded => {
-            wait(ForwardOutcome::SlowDown { fault: name.to_string() }, LinkSign::Answers)
-        }
+        F::DestinationOverflow | F::QuoteLimitExceeded => wait(
+            ForwardOutcome::SlowDown {
+                fault: name.to_string(),
+            },
+            LinkSign::Answers,
+        ),
         F::InvalidContent
         | F::BusinessDataTypeIsNotSupported
         | F::RecipientIsNotFound
@@ -94,7 +99,10 @@ fn rule_on_fault(fault: &UpstreamFault, history: &History, unknown_tries: u32) -
 
 /// Whether a fault says that the upstream does not recognise our signature.
 pub fn is_suspicious(fault: &UpstreamFault) -> bool {
-    matches!(fault.name, Some(FaultName::SignatureVerificationFault | FaultName::SenderIsNotRegistered))
+    matches!(
+        fault.name,
+        Some(FaultName::SignatureVerificationFault | FaultName::SenderIsNotRegistered)
+    )
 }
 
 /// The name of a fault outside the closed set.
@@ -102,7 +110,12 @@ pub const OTHER: &str = "other";
 
 fn unknown(cause: &str, history: &History, tries: u32) -> Ruling {
     if history.unknown_outcomes.saturating_add(1) < tries {
-        return wait(ForwardOutcome::Unknown { cause: cause.to_owned() }, LinkSign::LaneFailed);
+        return wait(
+            ForwardOutcome::Unknown {
+                cause: cause.to_owned(),
+            },
+            LinkSign::LaneFailed,
+        );
     }
     let cause = format!("the outcome of {tries} tries in a row is unknown, the last: {cause}");
     wait(ForwardOutcome::Quarantined { cause }, LinkSign::LaneFailed)
@@ -118,15 +131,25 @@ fn rejected(name: FaultName, fault: &UpstreamFault) -> ForwardOutcome {
 }
 
 fn quarantine(fault: &str) -> ForwardOutcome {
-    ForwardOutcome::Quarantined { cause: format!("the upstream answered with the fault {fault}") }
+    ForwardOutcome::Quarantined {
+        cause: format!("the upstream answered with the fault {fault}"),
+    }
 }
 
 fn go_on(outcome: ForwardOutcome, link: LinkSign) -> Ruling {
-    Ruling { outcome, lane: LaneNext::Continue, link }
+    Ruling {
+        outcome,
+        lane: LaneNext::Continue,
+        link,
+    }
 }
 
 fn wait(outcome: ForwardOutcome, link: LinkSign) -> Ruling {
-    Ruling { outcome, lane: LaneNext::Wait, link }
+    Ruling {
+        outcome,
+        lane: LaneNext::Wait,
+        link,
+    }
 }
 
 #[cfg(test)]
@@ -135,13 +158,33 @@ mod tests {
     use LaneNext::{Continue, Wait};
     use LinkSign::{Answers, LaneFailed, NoConnection, Suspicious, Works};
 
-    const FIRST: History = History { attempts: 0, last_id: None, certainly_failed: true, unknown_outcomes: 0 };
+    const FIRST: History = History {
+        attempts: 0,
+        last_id: None,
+        certainly_failed: true,
+        unknown_outcomes: 0,
+    };
     /// An earlier attempt may have arrived.
-    const AGAIN: History = History { attempts: 2, last_id: None, certainly_failed: false, unknown_outcomes: 2 };
+    const AGAIN: History = History {
+        attempts: 2,
+        last_id: None,
+        certainly_failed: false,
+        unknown_outcomes: 2,
+    };
     /// Earlier attempts found no connection.
-    const NEVER_SENT: History = History { attempts: 5, last_id: None, certainly_failed: true, unknown_outcomes: 0 };
+    const NEVER_SENT: History = History {
+        attempts: 5,
+        last_id: None,
+        certainly_failed: true,
+        unknown_outcomes: 0,
+    };
     /// The next unknown outcome is the twentieth.
-    const LAST_TRY: History = History { attempts: 19, last_id: None, certainly_failed: false, unknown_outcomes: 19 };
+    const LAST_TRY: History = History {
+        attempts: 19,
+        last_id: None,
+        certainly_failed: false,
+        unknown_outcomes: 19,
+    };
 
     fn fault(element: &str) -> Attempt {
         Attempt::Fault(UpstreamFault {
@@ -171,42 +214,196 @@ mod tests {
         let timeout = || Attempt::Unknown("no answer within 60 s".to_owned());
         let table: Vec<(&str, Attempt, History, &str, LaneNext, LinkSign)> = vec![
             ("accepted", Attempt::Accepted, FIRST, "accepted", Continue, Works),
-            ("accepted at last", Attempt::Accepted, LAST_TRY, "accepted", Continue, Works),
-            ("sent already, by us", fault("MessageIsAlreadySent"), AGAIN, "already sent", Continue, Works),
-            ("sent already, not by us", fault("MessageIsAlreadySent"), FIRST, "quarantined", Continue, Answers),
-            ("sent already, we never got through", fault("MessageIsAlreadySent"), NEVER_SENT, "quarantined", Continue, Answers),
+            (
+                "accepted at last",
+                Attempt::Accepted,
+                LAST_TRY,
+                "accepted",
+                Continue,
+                Works,
+            ),
+            (
+                "sent already, by us",
+                fault("MessageIsAlreadySent"),
+                AGAIN,
+                "already sent",
+                Continue,
+                Works,
+            ),
+            (
+                "sent already, not by us",
+                fault("MessageIsAlreadySent"),
+                FIRST,
+                "quarantined",
+                Continue,
+                Answers,
+            ),
+            (
+                "sent already, we never got through",
+                fault("MessageIsAlreadySent"),
+                NEVER_SENT,
+                "quarantined",
+                Continue,
+                Answers,
+            ),
             ("refused", refused(), FIRST, "not sent", Wait, NoConnection),
-            ("refused for the thousandth time", refused(), LAST_TRY, "not sent", Wait, NoConnection),
+            (
+                "refused for the thousandth time",
+                refused(),
+                LAST_TRY,
+                "not sent",
+                Wait,
+                NoConnection,
+            ),
             ("time-out", timeout(), FIRST, "unknown", Wait, LaneFailed),
-            ("failure of the bus", fault("SMEVFailure"), AGAIN, "unknown", Wait, LaneFailed),
-            ("the twentieth time-out", timeout(), LAST_TRY, "quarantined", Wait, LaneFailed),
-            ("the twentieth failure", fault("SMEVFailure"), LAST_TRY, "quarantined", Wait, LaneFailed),
-            ("stale, nothing arrived", fault("StaleMessageId"), FIRST, "renew", Wait, Answers),
-            ("stale, nothing was sent", fault("StaleMessageId"), NEVER_SENT, "renew", Wait, Answers),
-            ("stale, may have arrived", fault("StaleMessageId"), AGAIN, "quarantined", Continue, Answers),
-            ("overflow", fault("DestinationOverflow"), FIRST, "slow down", Wait, Answers),
+            (
+                "failure of the bus",
+                fault("SMEVFailure"),
+                AGAIN,
+                "unknown",
+                Wait,
+                LaneFailed,
+            ),
+            (
+                "the twentieth time-out",
+                timeout(),
+                LAST_TRY,
+                "quarantined",
+                Wait,
+                LaneFailed,
+            ),
+            (
+                "the twentieth failure",
+                fault("SMEVFailure"),
+                LAST_TRY,
+                "quarantined",
+                Wait,
+                LaneFailed,
+            ),
+            (
+                "stale, nothing arrived",
+                fault("StaleMessageId"),
+                FIRST,
+                "renew",
+                Wait,
+                Answers,
+            ),
+            (
+                "stale, nothing was sent",
+                fault("StaleMessageId"),
+                NEVER_SENT,
+                "renew",
+                Wait,
+                Answers,
+            ),
+            (
+                "stale, may have arrived",
+                fault("StaleMessageId"),
+                AGAIN,
+                "quarantined",
+                Continue,
+                Answers,
+            ),
+            (
+                "overflow",
+                fault("DestinationOverflow"),
+                FIRST,
+                "slow down",
+                Wait,
+                Answers,
+            ),
             ("quota", fault("QuoteLimitExceeded"), AGAIN, "slow down", Wait, Answers),
             ("content", fault("InvalidContent"), FIRST, "rejected", Continue, Answers),
-            ("type", fault("BusinessDataTypeIsNotSupported"), AGAIN, "rejected", Continue, Answers),
-            ("recipient", fault("RecipientIsNotFound"), FIRST, "rejected", Continue, Answers),
+            (
+                "type",
+                fault("BusinessDataTypeIsNotSupported"),
+                AGAIN,
+                "rejected",
+                Continue,
+                Answers,
+            ),
+            (
+                "recipient",
+                fault("RecipientIsNotFound"),
+                FIRST,
+                "rejected",
+                Continue,
+                Answers,
+            ),
             ("access", fault("AccessDenied"), FIRST, "rejected", Continue, Answers),
-            ("end of life", fault("EndOfLifeReached"), FIRST, "rejected", Continue, Answers),
-            ("attachments", fault("AttachmentContentMiscoordination"), FIRST, "rejected", Continue, Answers),
-            ("too large", fault("AttachmentSizeLimitExceeded"), FIRST, "rejected", Continue, Answers),
-            ("signature", fault("SignatureVerificationFault"), FIRST, "quarantined", Wait, Suspicious),
-            ("unknown to them", fault("SenderIsNotRegistered"), AGAIN, "quarantined", Wait, Suspicious),
-            ("id format", fault("InvalidMessageIdFormat"), FIRST, "quarantined", Continue, Answers),
-            ("not in the table", fault("TransactionCodeInvalid"), FIRST, "quarantined", Continue, Answers),
+            (
+                "end of life",
+                fault("EndOfLifeReached"),
+                FIRST,
+                "rejected",
+                Continue,
+                Answers,
+            ),
+            (
+                "attachments",
+                fault("AttachmentContentMiscoordination"),
+                FIRST,
+                "rejected",
+                Continue,
+                Answers,
+            ),
+            (
+                "too large",
+                fault("AttachmentSizeLimitExceeded"),
+                FIRST,
+                "rejected",
+                Continue,
+                Answers,
+            ),
+            (
+                "signature",
+                fault("SignatureVerificationFault"),
+                FIRST,
+                "quarantined",
+                Wait,
+                Suspicious,
+            ),
+            (
+                "unknown to them",
+                fault("SenderIsNotRegistered"),
+                AGAIN,
+                "quarantined",
+                Wait,
+                Suspicious,
+            ),
+            (
+                "id format",
+                fault("InvalidMessageIdFormat"),
+                FIRST,
+                "quarantined",
+                Continue,
+                Answers,
+            ),
+            (
+                "not in the table",
+                fault("TransactionCodeInvalid"),
+                FIRST,
+                "quarantined",
+                Continue,
+                Answers,
+            ),
         ];
         for (case, attempt, history, outcome, lane, link) in table {
             let ruling = rule(&attempt, &history, 20);
-            assert_eq!((name(&ruling.outcome), ruling.lane, ruling.link), (outcome, lane, link), "{case}");
+            assert_eq!(
+                (name(&ruling.outcome), ruling.lane, ruling.link),
+                (outcome, lane, link),
+                "{case}"
+            );
         }
     }
 
     #[test]
     fn a_fault_outside_the_protocol_is_for_a_person() {
-        let plain = UpstreamFault { text: "out of order".to_owned(), ..UpstreamFault::default() };
+        let plain = UpstreamFault {
+            text: "out of order".to_owned(),
+            ..UpstreamFault::default()
+        };
         let ruling = rule(&Attempt::Fault(plain), &FIRST, 20);
         let cause = "the upstream answered with the fault other".to_owned();
         assert_eq!(ruling.outcome, ForwardOutcome::Quarantined { cause });

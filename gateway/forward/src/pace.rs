@@ -14,7 +14,10 @@ pub struct Poll {
 impl Default for Poll {
     /// 200 ms to 10 s (DESIGN §9).
     fn default() -> Self {
-        Self { min: Duration::from_millis(200), max: Duration::from_secs(10) }
+        Self {
+            min: Duration::from_millis(200),
+            max: Duration::from_secs(10),
+        }
     }
 }
 

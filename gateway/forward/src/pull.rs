@@ -92,8 +92,16 @@ async fn once(shared: &Shared, pull: Pull) -> Result<Option<Taken>, PullError> {
     let pulled = match shared.client.pull(pull, None, registry, shared.fresh_id()).await {
         Ok(pulled) => pulled,
         Err(error @ (ClientError::BadSignature(_) | ClientError::Protocol(_))) => {
+            let bad_signature = matches!(error, ClientError::BadSignature(_));
+            let kind = if bad_signature {
+                "upstream_signature"
+            } else {
+                "upstream_protocol"
+            };
             let operation = pull.operation().as_str();
-            shared.incident("upstream_signature", format!("{operation}: not accepted, not acknowledged: {error}")).await;
+            shared
+                .incident(kind, format!("{operation}: not accepted, not acknowledged: {error}"))
+                .await;
             return Err(PullError::Client(error));
         }
         Err(error) => return Err(PullError::Client(error)),
@@ -117,7 +125,9 @@ async fn once(shared: &Shared, pull: Pull) -> Result<Option<Taken>, PullError> {
                     tracing::debug!(upstream = %shared.settings.name, message = %id, "delivered again");
                 }
             }
-            Ok(Some(Taken { acknowledge: pulled.acknowledge }))
+            Ok(Some(Taken {
+                acknowledge: pulled.acknowledge,
+            }))
         }
         Err(refusal) => {
             shared.set_paused(Some(refusal.to_string()));
@@ -207,5 +217,9 @@ async fn wait(shared: &Shared, pace: &mut Pace, pause: Duration) {
 
 /// The pause after a failure: at least that of an ordinary poll.
 fn backoff(shared: &Shared, failures: u32) -> Duration {
-    shared.settings.backoff.wait(failures, shared.settings.chance.as_ref()).max(shared.settings.poll.min)
+    shared
+        .settings
+        .backoff
+        .wait(failures, shared.settings.chance.as_ref())
+        .max(shared.settings.poll.min)
 }

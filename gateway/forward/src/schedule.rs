@@ -41,7 +41,10 @@ impl Schedule {
         for lane in waiting {
             self.lanes.entry(lane).or_default();
         }
-        let ready = self.lanes.iter().filter(|(_, entry)| !entry.busy && entry.not_before.is_none_or(|at| at <= now));
+        let ready = self
+            .lanes
+            .iter()
+            .filter(|(_, entry)| !entry.busy && entry.not_before.is_none_or(|at| at <= now));
         let mut ready: Vec<(u64, Lane)> = ready.map(|(lane, entry)| (entry.last_turn, lane.clone())).collect();
         ready.sort();
         ready.truncate(free);
@@ -69,7 +72,11 @@ impl Schedule {
 
     /// When the next lane's back-off is over.
     pub fn next(&self) -> Option<Instant> {
-        self.lanes.values().filter(|entry| !entry.busy).filter_map(|entry| entry.not_before).min()
+        self.lanes
+            .values()
+            .filter(|entry| !entry.busy)
+            .filter_map(|entry| entry.not_before)
+            .min()
     }
 }
 
@@ -81,8 +88,14 @@ mod tests {
     use crate::chance::fixed::Fraction;
 
     const HALF: Fraction = Fraction(0.5);
-    const ON: Turn = Turn { progressed: true, wait: false };
-    const FAILED: Turn = Turn { progressed: false, wait: true };
+    const ON: Turn = Turn {
+        progressed: true,
+        wait: false,
+    };
+    const FAILED: Turn = Turn {
+        progressed: false,
+        wait: true,
+    };
 
     fn lanes(names: &str) -> Vec<Lane> {
         let lane = |kind: char| Lane {
@@ -126,8 +139,21 @@ mod tests {
         assert_eq!(waits, [500, 1000, 2000].map(Duration::from_millis));
 
         schedule.pick(lanes("a"), 1, now);
-        schedule.ended(&lanes("a")[0], Turn { progressed: true, wait: true }, &backoff, now, &HALF);
-        assert_eq!(schedule.next(), Some(now + Duration::from_millis(500)), "progress forgives");
+        schedule.ended(
+            &lanes("a")[0],
+            Turn {
+                progressed: true,
+                wait: true,
+            },
+            &backoff,
+            now,
+            &HALF,
+        );
+        assert_eq!(
+            schedule.next(),
+            Some(now + Duration::from_millis(500)),
+            "progress forgives"
+        );
     }
 
     #[test]

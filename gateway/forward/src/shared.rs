@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) identifiers: Identifiers,
     pub(crate) counters: Counters,
-    /// A request was accepted upstream: an answer is to be expected.
+    /// Polls should be soon: an answer is to be expected, or a reason to put them off is gone.
     pub(crate) expect_answer: Notify,
     state: Mutex<State>,
     /// Counts changes of what the breaker lets through.
@@ -102,12 +102,16 @@ impl Shared {
 
     pub(crate) fn report(&self, source: &Source, sign: LinkSign, cause: &str) {
         let contact = matches!(sign, LinkSign::Works | LinkSign::Answers);
-        self.change(contact, |breaker, now| breaker.report(source, sign, cause, now, self.settings.chance.as_ref()));
+        self.change(contact, |breaker, now| {
+            breaker.report(source, sign, cause, now, self.settings.chance.as_ref());
+        });
     }
 
     pub(crate) fn probed(&self, result: Probe) {
         let contact = result == Probe::Well;
-        self.change(contact, |breaker, now| breaker.probed(result, now, self.settings.chance.as_ref()));
+        self.change(contact, |breaker, now| {
+            breaker.probed(result, now, self.settings.chance.as_ref());
+        });
     }
 
     fn change(&self, contact: bool, change: impl FnOnce(&mut Breaker, Instant)) {
@@ -121,7 +125,8 @@ impl Shared {
         if state.is_up() != up {
             state.since = self.clock.now();
         }
-        let changed = before.as_ref() != state.breaker.trouble() || probe_wanted != state.breaker.probe_due(now).is_some();
+        let changed =
+            before.as_ref() != state.breaker.trouble() || probe_wanted != state.breaker.probe_due(now).is_some();
         match (before, state.breaker.trouble()) {
             (None, Some(trouble)) => tracing::warn!(upstream = %name, "the link is {trouble}"),
             (Some(_), None) => tracing::info!(upstream = %name, "the link is up again"),
@@ -129,14 +134,17 @@ impl Shared {
         }
         drop(state);
         if changed {
-            self.gate_changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+            self.gate_changes
+                .send_modify(|changes| *changes = changes.wrapping_add(1));
         }
     }
 
     /// The engine takes nothing (`Some`), or takes messages again.
     pub(crate) fn set_paused(&self, cause: Option<String>) {
         let mut state = self.lock();
-        if state.paused.is_none() && let Some(cause) = &cause {
+        if state.paused.is_none()
+            && let Some(cause) = &cause
+        {
             tracing::warn!(upstream = %self.settings.name, "pulling pauses: {cause}");
         }
         state.paused = cause;

@@ -33,8 +33,14 @@ async fn what_waits_is_sent_in_order_under_the_gateways_signature_and_its_sender
     let calls = region.bus.calls("SendRequest");
     let expected: Vec<String> = ids.iter().map(ToString::to_string).collect();
     assert_eq!(calls.iter().map(|call| call.id.clone()).collect::<Vec<_>>(), expected);
-    assert!(calls[0].envelope.contains(r#"<p:Request xmlns:p="urn:pass"/>"#), "the payload is as it was");
-    assert!(!calls[0].envelope.contains("NodeID"), "the sub-queue is the region's own business");
+    assert!(
+        calls[0].envelope.contains(r#"<p:Request xmlns:p="urn:pass"/>"#),
+        "the payload is as it was"
+    );
+    assert!(
+        !calls[0].envelope.contains("NodeID"),
+        "the sub-queue is the region's own business"
+    );
     assert_eq!(forwarded(&link, Forwarded::Accepted), 5);
     assert!(link.status().up, "{:?}", link.status());
 }
@@ -43,7 +49,11 @@ async fn what_waits_is_sent_in_order_under_the_gateways_signature_and_its_sender
 async fn a_lost_answer_is_asked_for_again_under_the_same_identifier() {
     let region = Region::new().await;
     let (port, _listening) = region.bus.listen(0).await;
-    region.bus.script([Reply::LoseAnswer, Reply::Unavailable, Reply::Fault("MessageIsAlreadySent")]);
+    region.bus.script([
+        Reply::LoseAnswer,
+        Reply::Unavailable,
+        Reply::Fault("MessageIsAlreadySent"),
+    ]);
     let sent = id(NOW);
     region.send(sent, "pass").await;
     let link = region.link(region.settings(port));
@@ -59,7 +69,9 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_identifier() {
 async fn a_receipt_under_a_strange_signature_is_not_believed() {
     let region = Region::new().await;
     let (port, _listening) = region.bus.listen(0).await;
-    region.bus.script([Reply::AcceptUnderAnotherKey, Reply::Fault("MessageIsAlreadySent")]);
+    region
+        .bus
+        .script([Reply::AcceptUnderAnotherKey, Reply::Fault("MessageIsAlreadySent")]);
     region.send(id(NOW), "pass").await;
     let link = region.link(region.settings(port));
     region.until_empty().await;
@@ -85,7 +97,10 @@ async fn while_the_upstream_is_down_everything_waits_and_then_arrives_once() {
     region.until_empty().await;
     region.until(|_| link.status().up).await;
     link.stop().await;
-    assert_eq!(region.bus.ids("SendRequest"), ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(
+        region.bus.ids("SendRequest"),
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -101,10 +116,19 @@ async fn an_old_message_goes_under_a_fresh_identifier_and_its_answer_comes_home_
 
     let answered = id(NOW);
     region.bus.hold_response(answered, &northbound);
-    region.bus.until(|bus| bus.ids("Ack").contains(&answered.to_string())).await;
+    region
+        .bus
+        .until(|bus| bus.ids("Ack").contains(&answered.to_string()))
+        .await;
     link.stop().await;
-    let delivery = region.take("CITY", TakeFrom::Responses(None)).await.expect("the answer is there");
-    assert_eq!((delivery.message_id, delivery.original_message_id), (answered, Some(old)));
+    let delivery = region
+        .take("CITY", TakeFrom::Responses(None))
+        .await
+        .expect("the answer is there");
+    assert_eq!(
+        (delivery.message_id, delivery.original_message_id),
+        (answered, Some(old))
+    );
     assert_eq!(delivery.remote_sender.as_deref(), Some("FNS001"));
     assert_eq!(link.metrics().received, 1);
 }
@@ -131,10 +155,20 @@ async fn an_answer_goes_north_with_the_upstreams_reply_to_verbatim() {
     region.bus.hold_request(id(NOW), "eyJtaWQiOiI=&amp;+/");
     let link = region.link(region.settings(port));
     region.bus.until(|bus| bus.ids("Ack").len() == 1).await;
-    let delivery = region.take("LAND", TakeFrom::Requests).await.expect("the request is there");
+    let delivery = region
+        .take("LAND", TakeFrom::Requests)
+        .await
+        .expect("the request is there");
     let own = id(NOW);
-    region.engine.accept(answer(own, delivery.reply_token.as_deref().unwrap())).await.unwrap();
-    region.bus.until(|bus| bus.ids("SendResponse") == [own.to_string()]).await;
+    region
+        .engine
+        .accept(answer(own, delivery.reply_token.as_deref().unwrap()))
+        .await
+        .unwrap();
+    region
+        .bus
+        .until(|bus| bus.ids("SendResponse") == [own.to_string()])
+        .await;
     region.until_empty().await;
     link.stop().await;
     let envelope = &region.bus.calls("SendResponse")[0].envelope;
@@ -163,7 +197,9 @@ async fn what_a_stranger_signed_is_neither_accepted_nor_acknowledged_until_he_is
 async fn a_refused_signature_puts_the_message_aside_and_a_good_probe_keeps_the_link_up() {
     let region = Region::new().await;
     let (port, _listening) = region.bus.listen(0).await;
-    region.bus.script_kind("bad", [Reply::Fault("SignatureVerificationFault")]);
+    region
+        .bus
+        .script_kind("bad", [Reply::Fault("SignatureVerificationFault")]);
     let link = region.link(region.settings(port));
     let bad = region.send(id(NOW), "bad").await;
     region.until(|region| !region.engine.quarantine().is_empty()).await;
@@ -185,7 +221,10 @@ async fn a_probe_that_is_refused_alike_stops_the_link_until_the_upstream_knows_u
     settings.poll.max = Duration::from_secs(600);
     let link = region.link(settings);
     region.bus.until(|bus| !bus.ids("GetResponse").is_empty()).await;
-    region.bus.script_polls([Reply::Fault("SenderIsNotRegistered"), Reply::Fault("SenderIsNotRegistered")]);
+    region.bus.script_polls([
+        Reply::Fault("SenderIsNotRegistered"),
+        Reply::Fault("SenderIsNotRegistered"),
+    ]);
     region.bus.script_kind("bad", [Reply::Fault("SenderIsNotRegistered")]);
     region.send(id(NOW), "bad").await;
     region.until(|_| link.status().message.starts_with("stopped")).await;
@@ -193,7 +232,11 @@ async fn a_probe_that_is_refused_alike_stops_the_link_until_the_upstream_knows_u
     region.send(id(NOW), "pass").await;
     region.until_empty().await;
     link.stop().await;
-    assert_eq!(region.bus.ids("GetResponse").len(), 4, "one poll, two probes that failed, one that did not");
+    assert_eq!(
+        region.bus.ids("GetResponse").len(),
+        4,
+        "one poll, two probes that failed, one that did not"
+    );
 }
 
 #[tokio::test]
@@ -203,11 +246,16 @@ async fn a_lane_whose_recipient_is_full_waits_while_others_go_on() {
     let mut settings = region.settings(port);
     settings.backoff.min = Duration::from_secs(600);
     settings.backoff.max = Duration::from_secs(600);
-    region.bus.script_kind("slow", vec![Reply::Fault("DestinationOverflow"); 100]);
+    region
+        .bus
+        .script_kind("slow", vec![Reply::Fault("DestinationOverflow"); 100]);
     let link = region.link(settings);
     let slow = id(NOW);
     region.send(slow, "slow").await;
-    region.bus.until(|bus| bus.ids("SendRequest") == [slow.to_string()]).await;
+    region
+        .bus
+        .until(|bus| bus.ids("SendRequest") == [slow.to_string()])
+        .await;
     for _ in 0..3 {
         region.send(id(NOW), "pass").await;
     }
@@ -227,8 +275,14 @@ async fn a_message_that_the_upstream_refuses_comes_back_as_a_notice() {
     region.send(refused, "pass").await;
     region.until_empty().await;
     link.stop().await;
-    let notice = region.take("CITY", TakeFrom::Responses(None)).await.expect("there is a notice");
-    assert_eq!((notice.format.as_str(), notice.original_message_id), ("notice", Some(refused)));
+    let notice = region
+        .take("CITY", TakeFrom::Responses(None))
+        .await
+        .expect("there is a notice");
+    assert_eq!(
+        (notice.format.as_str(), notice.original_message_id),
+        ("notice", Some(refused))
+    );
     assert_eq!(forwarded(&link, Forwarded::Rejected), 1);
 }
 
@@ -257,7 +311,10 @@ async fn stopping_finishes_the_call_under_way_and_begins_no_other() {
 async fn a_call_that_was_cut_off_is_repeated_under_its_identifier() {
     let region = Region::new().await;
     let (port, _listening) = region.bus.listen(0).await;
-    region.bus.script([Reply::Hold(Arc::new(Notify::new())), Reply::Fault("MessageIsAlreadySent")]);
+    region.bus.script([
+        Reply::Hold(Arc::new(Notify::new())),
+        Reply::Fault("MessageIsAlreadySent"),
+    ]);
     let sent = id(NOW);
     region.send(sent, "pass").await;
     let mut settings = region.settings(port);
@@ -271,4 +328,29 @@ async fn a_call_that_was_cut_off_is_repeated_under_its_identifier() {
     link.stop().await;
     assert_eq!(region.bus.ids("SendRequest"), vec![sent.to_string(); 2]);
     assert_eq!(forwarded(&link, Forwarded::AlreadySent), 1);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_does_not_hold_up_another() {
+    let region = Region::new().await;
+    let (dead, listening) = region.bus.listen(0).await;
+    drop(listening);
+    let (port, _listening) = region.bus.listen(0).await;
+    let federal = region.link(region.settings(dead));
+    let mut settings = region.settings(port);
+    settings.name = "neighbour".parse().unwrap();
+    let neighbour = region.link(settings);
+    let (far, near) = (id(NOW), id(NOW));
+    region.send(far, "pass").await;
+    region.send(near, "near").await;
+    region
+        .bus
+        .until(|bus| bus.ids("SendRequest") == [near.to_string()])
+        .await;
+    region
+        .until(|_| neighbour.status().up && federal.status().message.starts_with("down"))
+        .await;
+    federal.stop().await;
+    neighbour.stop().await;
+    assert_eq!(region.engine.lanes(&support::region::upstream()).len(), 1);
 }

@@ -5,9 +5,9 @@ use xmldsig::{Document, Element, Limits};
 
 use super::error::{ClientError, UpstreamFault};
 use super::transport::HttpAnswer;
+use crate::envelope::Operation;
 use crate::fault::FaultName;
 use crate::mime::{self, Multipart};
-use crate::envelope::Operation;
 use crate::version::{SOAP, Version};
 
 /// An answer whose envelope was found.
@@ -24,16 +24,27 @@ impl<'a> Answer<'a> {
     pub(super) fn open(answer: &'a HttpAnswer) -> Result<Self, ClientError> {
         let status = answer.status;
         if !mime::is_multipart(&answer.content_type, &answer.body) {
-            return Ok(Self { envelope: &answer.body, parts: None, status });
+            return Ok(Self {
+                envelope: &answer.body,
+                parts: None,
+                status,
+            });
         }
-        let multipart = Multipart::parse(&answer.content_type, &answer.body)
-            .map_err(|error| broken(status, &error.to_string()))?;
-        Ok(Self { envelope: multipart.root.octets, parts: Some(multipart), status })
+        let multipart =
+            Multipart::parse(&answer.content_type, &answer.body).map_err(|error| broken(status, &error.to_string()))?;
+        Ok(Self {
+            envelope: multipart.root.octets,
+            parts: Some(multipart),
+            status,
+        })
     }
 
     /// The envelope as a document.
     pub(super) fn document(&self) -> Result<Document<'a>, ClientError> {
-        let limits = Limits { octets: self.envelope.len(), ..Limits::default() };
+        let limits = Limits {
+            octets: self.envelope.len(),
+            ..Limits::default()
+        };
         Document::parse(self.envelope, &limits).map_err(|error| broken(self.status, &error.to_string()))
     }
 
@@ -46,7 +57,9 @@ impl<'a> Answer<'a> {
     ) -> Result<Option<(Version, Element<'d, 'o>)>, ClientError> {
         let root = document.root();
         let body = root.is(SOAP, "Envelope").then(|| root.only_child(SOAP, "Body"));
-        let Some(Ok(body)) = body else { return Err(broken(self.status, "there is no SOAP body")) };
+        let Some(Ok(body)) = body else {
+            return Err(broken(self.status, "there is no SOAP body"));
+        };
         let mut children = body.children();
         let element = match (children.next(), children.next()) {
             (Some(element), None) => element,
@@ -61,24 +74,40 @@ impl<'a> Answer<'a> {
             Some(version) if self.status.is_success() && element.local_name() == operation.response_element() => {
                 Ok(Some((version, element)))
             }
-            _ => Err(broken(self.status, &format!("it is not a {}", operation.response_element()))),
+            _ => Err(broken(
+                self.status,
+                &format!("it is not a {}", operation.response_element()),
+            )),
         }
     }
 }
 
 /// What is neither an answer nor a fault tells nothing about the message.
 fn broken(status: StatusCode, problem: &str) -> ClientError {
-    let redirect = if status.is_redirection() { " (redirects are not followed)" } else { "" };
-    ClientError::Unknown(format!("HTTP {}{redirect}, and the answer is unusable: {problem}", status.as_u16()))
+    let redirect = if status.is_redirection() {
+        " (redirects are not followed)"
+    } else {
+        ""
+    };
+    ClientError::Unknown(format!(
+        "HTTP {}{redirect}, and the answer is unusable: {problem}",
+        status.as_u16()
+    ))
 }
 
 /// Reads a SOAP 1.1 fault. Texts are bounded: they may end up in front of a person.
 fn fault(element: Element<'_, '_>) -> UpstreamFault {
     let short = |text: &str, limit| text.trim().chars().take(limit).collect::<String>();
     let plain = |name| element.children().find(|child| child.local_name() == name);
-    let text = plain("faultstring").map(|child| short(&child.text(), 2000)).unwrap_or_default();
+    let text = plain("faultstring")
+        .map(|child| short(&child.text(), 2000))
+        .unwrap_or_default();
     let detail = plain("detail").and_then(|detail| detail.children().next());
-    let known = detail.filter(|element| element.namespace().is_some_and(|name| Version::from_faults(name).is_some()));
+    let known = detail.filter(|element| {
+        element
+            .namespace()
+            .is_some_and(|name| Version::from_faults(name).is_some())
+    });
     let inner = |name: &str, limit| {
         let child = known?.children().find(|child| child.local_name() == name)?;
         Some(short(&child.text(), limit))
@@ -99,17 +128,26 @@ mod tests {
 
     fn answer(status: u16, content_type: &str, body: &str) -> HttpAnswer {
         let status = StatusCode::from_u16(status).unwrap();
-        HttpAnswer { status, content_type: content_type.to_owned(), body: Bytes::copy_from_slice(body.as_bytes()) }
+        HttpAnswer {
+            status,
+            content_type: content_type.to_owned(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
     }
 
     fn read(answer: &HttpAnswer, operation: Operation) -> Result<Option<Version>, ClientError> {
         let opened = Answer::open(answer)?;
         let document = opened.document()?;
-        opened.result(&document, operation).map(|result| result.map(|(version, _)| version))
+        opened
+            .result(&document, operation)
+            .map(|result| result.map(|(version, _)| version))
     }
 
     fn sample(name: &str) -> Option<String> {
-        let path = format!("{}/../../../shared/data/public/responses/{name}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/../../../shared/data/public/responses/{name}",
+            env!("CARGO_MANIFEST_DIR")
+        );
         let text = std::fs::read_to_string(&path).ok();
         if text.is_none() {
             eprintln!("SKIPPED: no {path}");
@@ -119,10 +157,14 @@ mod tests {
 
     #[test]
     fn the_bus_own_empty_answers_are_read_plain_and_multipart() {
-        let Some(plain) = sample("GetResponse-empty-1.2.xml") else { return };
+        let Some(plain) = sample("GetResponse-empty-1.2.xml") else {
+            return;
+        };
         let result = read(&answer(200, "text/xml", &plain), Operation::GetResponse);
         assert_eq!(result, Ok(Some(Version::V1_2)));
-        let Some(multipart) = sample("GetResponse-empty-1.2.multipart.txt") else { return };
+        let Some(multipart) = sample("GetResponse-empty-1.2.multipart.txt") else {
+            return;
+        };
         let content_type = r#"multipart/related; type="application/xop+xml"; start="<root.message@cxf.apache.org>""#;
         let result = read(&answer(200, content_type, &multipart), Operation::GetResponse);
         assert_eq!(result, Ok(Some(Version::V1_2)));
@@ -131,8 +173,14 @@ mod tests {
     #[test]
     fn the_bus_own_faults_are_read() {
         let cases = [
-            ("Fault-SignatureVerificationFault-NoSignatureFound-1.1.xml", Some(FaultName::SignatureVerificationFault)),
-            ("Fault-TargetMessageIsNotFound-1.2.xml", Some(FaultName::TargetMessageIsNotFound)),
+            (
+                "Fault-SignatureVerificationFault-NoSignatureFound-1.1.xml",
+                Some(FaultName::SignatureVerificationFault),
+            ),
+            (
+                "Fault-TargetMessageIsNotFound-1.2.xml",
+                Some(FaultName::TargetMessageIsNotFound),
+            ),
             ("Fault-plain.xml", None),
         ];
         for (name, expected) in cases {
@@ -157,16 +205,26 @@ mod tests {
             (200, "text/xml", String::new()),
             (200, "text/xml", soap("")),
             (200, "text/xml", soap(r#"<GetRequestResponse xmlns="urn:other"/>"#)),
-            (200, "text/xml", soap(&format!(r#"<t:GetResponseResponse xmlns:t="{types}"/>"#))),
+            (
+                200,
+                "text/xml",
+                soap(&format!(r#"<t:GetResponseResponse xmlns:t="{types}"/>"#)),
+            ),
             (302, "text/xml", good.clone()),
             (500, "text/xml", good.clone()),
             (200, "multipart/related; boundary=x", "--x\r\n\r\nno end".to_owned()),
         ];
         for (status, content_type, body) in cases {
             let result = read(&answer(status, content_type, &body), Operation::GetRequest);
-            assert!(matches!(result, Err(ClientError::Unknown(_))), "{status} {body}: {result:?}");
+            assert!(
+                matches!(result, Err(ClientError::Unknown(_))),
+                "{status} {body}: {result:?}"
+            );
         }
-        assert_eq!(read(&answer(200, "text/xml", &good), Operation::GetRequest), Ok(Some(Version::V1_2)));
+        assert_eq!(
+            read(&answer(200, "text/xml", &good), Operation::GetRequest),
+            Ok(Some(Version::V1_2))
+        );
     }
 
     #[test]
@@ -182,7 +240,10 @@ mod tests {
             r#"<s:Envelope xmlns:s="{SOAP}"><s:Body><s:Fault><faultcode>s:Server</faultcode><faultstring>no</faultstring><detail><AccessDenied xmlns="urn:other"/></detail></s:Fault></s:Body></s:Envelope>"#
         );
         let result = read(&answer(500, "text/xml", &text), Operation::Ack);
-        let expected = UpstreamFault { text: "no".to_owned(), ..UpstreamFault::default() };
+        let expected = UpstreamFault {
+            text: "no".to_owned(),
+            ..UpstreamFault::default()
+        };
         assert_eq!(result, Err(ClientError::Fault(expected)));
     }
 }

@@ -30,13 +30,20 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`] says what is wrong with the URL.
     pub fn parse(url: &str, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Self, EndpointError> {
-        let fail = |problem| EndpointError { url: url.chars().take(200).collect(), problem };
+        let fail = |problem| EndpointError {
+            url: url.chars().take(200).collect(),
+            problem,
+        };
         let uri: Uri = url.parse().map_err(|_| fail("is not a URL"))?;
         let authority = uri.authority().ok_or_else(|| fail("has no host"))?;
         if authority.as_str().contains('@') {
             return Err(fail("must not hold a name or a password"));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         if host.is_empty() {
             return Err(fail("has no host"));
         }

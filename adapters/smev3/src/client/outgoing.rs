@@ -15,8 +15,8 @@ use xmldsig::{Document, Element, Limits};
 use super::error::BuildError;
 use super::seal::Seal;
 use super::transport::HttpCall;
-use crate::mime;
 use crate::envelope::{ENVELOPE_HEAD, ENVELOPE_TAIL, Operation};
+use crate::mime;
 use crate::splice;
 use crate::stored::{DataElement, Header, Stored};
 use crate::translate::Translation;
@@ -88,34 +88,60 @@ fn message(
         DataElement::Status => return Err(BuildError::Stored("it is a status of an upstream".to_owned())),
     };
     if attachments.len() != header.attachments.len() {
-        return Err(BuildError::Stored(format!("it has {} attachments of {}", attachments.len(), header.attachments.len())));
+        return Err(BuildError::Stored(format!(
+            "it has {} attachments of {}",
+            attachments.len(),
+            header.attachments.len()
+        )));
     }
     let text = stored.standalone_data();
-    let limits = Limits { octets: usize::MAX, ..Limits::default() };
+    let limits = Limits {
+        octets: usize::MAX,
+        ..Limits::default()
+    };
     let document = Document::parse(text.as_bytes(), &limits).map_err(|error| BuildError::Stored(error.to_string()))?;
-    let writer = DataWriter { header, dispatch, version };
+    let writer = DataWriter {
+        header,
+        dispatch,
+        version,
+    };
     let data = writer.data(document.root())?;
     let signature = seal.sign(&data)?;
     let routing = writer.routing(seal)?;
 
     let contents = contents(header, attachments);
-    let list = contents.iter().zip(&header.attachments).fold(String::new(), |mut list, (part, attachment)| {
-        xml_content(&mut list, &attachment.content_id, &part.content_id);
-        list
-    });
+    let list = contents
+        .iter()
+        .zip(&header.attachments)
+        .fold(String::new(), |mut list, (part, attachment)| {
+            xml_content(&mut list, &attachment.content_id, &part.content_id);
+            list
+        });
     let list = if list.is_empty() {
         list
     } else {
         format!("<AttachmentContentList>{list}</AttachmentContentList>")
     };
-    let body = wrap(operation, version, &[&data, &list, &signature_wrapper(&signature), &routing]);
+    let body = wrap(
+        operation,
+        version,
+        &[&data, &list, &signature_wrapper(&signature), &routing],
+    );
     let (content_type, body) = if contents.is_empty() {
         (super::seal::PLAIN.to_owned(), body.into_bytes())
     } else {
         mime::write(&body, &contents)
     };
-    let call = HttpCall { action: super::seal::action(operation), content_type, body: Bytes::from(body) };
-    Ok(Outgoing { operation, id: dispatch.id, call })
+    let call = HttpCall {
+        action: super::seal::action(operation),
+        content_type,
+        body: Bytes::from(body),
+    };
+    Ok(Outgoing {
+        operation,
+        id: dispatch.id,
+        call,
+    })
 }
 
 fn contents(header: &Header, attachments: &[Vec<u8>]) -> Vec<mime::Attachment> {
@@ -165,7 +191,11 @@ impl DataWriter<'_> {
     fn data(&self, source: Element<'_, '_>) -> Result<String, BuildError> {
         let name = source.local_name();
         let id = unused_id(source.source(), "SIGNED_BY_CALLER");
-        let translation = Translation { from: self.header.version, to: self.version, original_id: None };
+        let translation = Translation {
+            from: self.header.version,
+            to: self.version,
+            original_id: None,
+        };
         let mut out = String::with_capacity(source.source().len() + 1024);
         let _ = write!(out, r#"<ns2:{name}{} Id="{id}">"#, self.version.declarations());
         for child in source.children() {
@@ -187,7 +217,11 @@ impl DataWriter<'_> {
     fn reference(&self, out: &mut String, child: Element<'_, '_>) {
         let reference = child.text();
         let own = reference.trim() == self.header.message_id;
-        let text = if own { self.dispatch.id.to_string() } else { reference.into_owned() };
+        let text = if own {
+            self.dispatch.id.to_string()
+        } else {
+            reference.into_owned()
+        };
         xml::element(out, "ns2:ReferenceMessageID", &text);
     }
 
@@ -198,16 +232,29 @@ impl DataWriter<'_> {
 
     /// 1.3 routing names the message, so it is written anew and signed by the gateway.
     fn routing(&self, seal: &Seal) -> Result<String, BuildError> {
-        let Some(source) = &self.header.routing else { return Ok(String::new()) };
+        let Some(source) = &self.header.routing else {
+            return Ok(String::new());
+        };
         if self.version != Version::V1_3 {
-            return Err(BuildError::NotExpressible { version: self.version, what: "routing".to_owned() });
+            return Err(BuildError::NotExpressible {
+                version: self.version,
+                what: "routing".to_owned(),
+            });
         }
-        let limits = Limits { octets: usize::MAX, ..Limits::default() };
+        let limits = Limits {
+            octets: usize::MAX,
+            ..Limits::default()
+        };
         let document =
             Document::parse(source.as_bytes(), &limits).map_err(|error| BuildError::Stored(error.to_string()))?;
-        let mut information = format!(r#"<routing:RoutingInformation xmlns:routing="{ROUTING}" Id="ROUTING_SIGNED_BY_CALLER">"#);
+        let mut information =
+            format!(r#"<routing:RoutingInformation xmlns:routing="{ROUTING}" Id="ROUTING_SIGNED_BY_CALLER">"#);
         xml::element(&mut information, "routing:MessageID", &self.dispatch.id.to_string());
-        for child in document.root().children().filter(|child| !child.is(ROUTING, "MessageID")) {
+        for child in document
+            .root()
+            .children()
+            .filter(|child| !child.is(ROUTING, "MessageID"))
+        {
             information.push_str(&splice::standalone(child));
         }
         information.push_str("</routing:RoutingInformation>");
@@ -229,15 +276,26 @@ fn unused_id(text: &str, wanted: &str) -> String {
 
 /// A notice to a requester behind the upstream. The protocol has one form for it: the provider's RequestRejected.
 fn notice(dispatch: &Dispatch<'_>, notice: &Notice, version: Version, seal: &Seal) -> Result<Outgoing, BuildError> {
-    let mut data = format!(r#"<ns2:SenderProvidedResponseData{} Id="SIGNED_BY_CALLER">"#, version.declarations());
+    let mut data = format!(
+        r#"<ns2:SenderProvidedResponseData{} Id="SIGNED_BY_CALLER">"#,
+        version.declarations()
+    );
     xml::element(&mut data, "ns2:MessageID", &dispatch.id.to_string());
     xml::element(&mut data, "ns2:To", dispatch.reply_to.ok_or(BuildError::NoReplyTo)?);
     data.push_str("<ns2:RequestRejected>");
     xml::element(&mut data, "ns2:RejectionReasonCode", "FAILURE");
-    xml::element(&mut data, "ns2:RejectionReasonDescription", xml::shortened(&notice.details, 4000));
+    xml::element(
+        &mut data,
+        "ns2:RejectionReasonDescription",
+        xml::shortened(&notice.details, 4000),
+    );
     data.push_str("</ns2:RequestRejected></ns2:SenderProvidedResponseData>");
     let signature = seal.sign(&data)?;
     let operation = Operation::SendResponse;
     let body = wrap(operation, version, &[&data, &signature_wrapper(&signature)]);
-    Ok(Outgoing { operation, id: dispatch.id, call: super::seal::plain(operation, body) })
+    Ok(Outgoing {
+        operation,
+        id: dispatch.id,
+        call: super::seal::plain(operation, body),
+    })
 }

@@ -44,7 +44,9 @@ impl Reader<'_> {
     /// The message in an answer to GetRequest, GetResponse or GetStatus; `None` when the queue is empty.
     pub(super) fn read(&self, answer: &Answer<'_>, operation: Operation) -> Result<Option<Pulled>, ClientError> {
         let document = answer.document()?;
-        let Some(found) = Found::find(answer, &document, operation)? else { return Ok(None) };
+        let Some(found) = Found::find(answer, &document, operation)? else {
+            return Ok(None);
+        };
         // What MTOM took out of the signed element was signed inside it.
         let restored = match &answer.parts {
             Some(parts) => attachments::restore_signed(document.source(), found.signed, parts),
@@ -53,10 +55,15 @@ impl Reader<'_> {
         let Some(restored) = restored.map_err(|fault| refused(&fault))? else {
             return self.read_found(answer, &document, &found, operation).map(Some);
         };
-        let limits = Limits { octets: restored.len(), ..Limits::default() };
+        let limits = Limits {
+            octets: restored.len(),
+            ..Limits::default()
+        };
         let document = Document::parse(restored.as_bytes(), &limits)
             .map_err(|error| ClientError::Protocol(format!("after MTOM was undone: {error}")))?;
-        let Some(found) = Found::find(answer, &document, operation)? else { return Ok(None) };
+        let Some(found) = Found::find(answer, &document, operation)? else {
+            return Ok(None);
+        };
         self.read_found(answer, &document, &found, operation).map(Some)
     }
 
@@ -69,7 +76,13 @@ impl Reader<'_> {
     ) -> Result<Pulled, ClientError> {
         let signature = found.message.child(found.version.types(), "SMEVSignature");
         let evidence = self.trusted.verify(document, signature, found.signed)?;
-        let source = Source { reader: self, answer, version: found.version, message: found.message, signed: found.signed };
+        let source = Source {
+            reader: self,
+            answer,
+            version: found.version,
+            message: found.message,
+            signed: found.signed,
+        };
         match operation {
             Operation::GetRequest => source.request(evidence),
             Operation::GetResponse => source.response(evidence),
@@ -89,8 +102,14 @@ struct Found<'d, 'a> {
 
 impl<'d, 'a> Found<'d, 'a> {
     /// `None` when the queue is empty.
-    fn find(answer: &Answer<'_>, document: &'d Document<'a>, operation: Operation) -> Result<Option<Self>, ClientError> {
-        let Some((version, result)) = answer.result(document, operation)? else { return Ok(None) };
+    fn find(
+        answer: &Answer<'_>,
+        document: &'d Document<'a>,
+        operation: Operation,
+    ) -> Result<Option<Self>, ClientError> {
+        let Some((version, result)) = answer.result(document, operation)? else {
+            return Ok(None);
+        };
         if !result.has_element_children() {
             return Ok(None);
         }
@@ -100,10 +119,16 @@ impl<'d, 'a> Found<'d, 'a> {
             _ => ("SmevAsyncProcessingMessage", "AsyncProcessingStatusData"),
         };
         let only = |parent: Element<'d, 'a>, name| {
-            parent.only_child(version.types(), name).map_err(|error| protocol(name, error))
+            parent
+                .only_child(version.types(), name)
+                .map_err(|error| protocol(name, error))
         };
         let message = only(result, message)?;
-        Ok(Some(Self { version, message, signed: only(message, signed)? }))
+        Ok(Some(Self {
+            version,
+            message,
+            signed: only(message, signed)?,
+        }))
     }
 }
 
@@ -122,18 +147,37 @@ impl Source<'_, '_, '_> {
     fn request(&self, evidence: Evidence) -> Result<Pulled, ClientError> {
         let data = self.data("SenderProvidedRequestData")?;
         let sent = request::request(data, self.version).map_err(|fault| refused(&fault))?;
-        let payload = sent.payload.ok_or_else(|| ClientError::Protocol("there is no payload".to_owned()))?;
+        let payload = sent
+            .payload
+            .ok_or_else(|| ClientError::Protocol("there is no payload".to_owned()))?;
         let root = request::root_of(payload);
         let kind = self.reader.registry.kind_by_root(&root.namespace, &root.local);
         let paths = kind.filter(|(_, direction)| *direction == Direction::Request);
-        let paths = paths.into_iter().flat_map(|(kind, _)| self.reader.registry.payload_paths(&kind.name));
-        let routing = RoutingFacts { payload: facts::values(payload, paths), ..RoutingFacts::default() };
+        let paths = paths
+            .into_iter()
+            .flat_map(|(kind, _)| self.reader.registry.payload_paths(&kind.name));
+        let routing = RoutingFacts {
+            payload: facts::values(payload, paths),
+            ..RoutingFacts::default()
+        };
         let note = ExchangeNote {
             transaction_code: sent.transaction_code.clone(),
             upstream_reply_to: self.text("ReplyTo"),
         };
-        let content = Content::Request { root, routing, schema: SchemaVerdict::NotChecked };
-        self.pulled(DataElement::Request, data, &sent, None, content, note.encode(), evidence)
+        let content = Content::Request {
+            root,
+            routing,
+            schema: SchemaVerdict::NotChecked,
+        };
+        self.pulled(
+            DataElement::Request,
+            data,
+            &sent,
+            None,
+            content,
+            note.encode(),
+            evidence,
+        )
     }
 
     fn response(&self, evidence: Evidence) -> Result<Pulled, ClientError> {
@@ -149,9 +193,23 @@ impl Source<'_, '_, '_> {
             request::Answer::Async(status) => status.child(self.version.types(), "OriginalMessageId"),
             _ => None,
         };
-        let named = self.text("OriginalMessageId").or_else(|| about.map(|element| element.text().trim().to_owned()));
-        let content = Content::Response { to: answer_to(named), answer, schema: SchemaVerdict::NotChecked };
-        self.pulled(DataElement::Response, data, &response.sent, Some(response.to.clone()), content, None, evidence)
+        let named = self
+            .text("OriginalMessageId")
+            .or_else(|| about.map(|element| element.text().trim().to_owned()));
+        let content = Content::Response {
+            to: answer_to(named),
+            answer,
+            schema: SchemaVerdict::NotChecked,
+        };
+        self.pulled(
+            DataElement::Response,
+            data,
+            &response.sent,
+            Some(response.to.clone()),
+            content,
+            None,
+            evidence,
+        )
     }
 
     /// A status about an answer of ours. It has neither an identifier nor attachments nor an Ack.
@@ -159,7 +217,9 @@ impl Source<'_, '_, '_> {
         let types = self.version.types();
         let status = self.signed.only_child(types, "AsyncProcessingStatus");
         let status = status.map_err(|error| protocol("AsyncProcessingStatus", error))?;
-        let original = status.child(types, "OriginalMessageId").map(|element| element.text().trim().to_owned());
+        let original = status
+            .child(types, "OriginalMessageId")
+            .map(|element| element.text().trim().to_owned());
         let header = self.header(DataElement::Status, self.signed, self.reader.fresh_id.to_string());
         let content = Content::Response {
             to: answer_to(original),
@@ -176,17 +236,26 @@ impl Source<'_, '_, '_> {
             end_of_life: None,
             test: false,
             format: self.version.format().to_owned(),
-            parts: vec![Part { number: 0, octets: stored::encode(&header, self.signed.source(), None) }],
+            parts: vec![Part {
+                number: 0,
+                octets: stored::encode(&header, self.signed.source(), None),
+            }],
             exchange_note: None,
             attachments: 0,
             file_references: false,
             evidence,
             content,
         };
-        Ok(Pulled { incoming, acknowledge: None })
+        Ok(Pulled {
+            incoming,
+            acknowledge: None,
+        })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "two callers in this file; a struct would only repeat the names")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "two callers in this file; a struct would only repeat the names"
+    )]
     fn pulled(
         &self,
         element: DataElement,
@@ -233,7 +302,10 @@ impl Source<'_, '_, '_> {
             evidence,
             content,
         };
-        Ok(Pulled { incoming, acknowledge: Some(message_id) })
+        Ok(Pulled {
+            incoming,
+            acknowledge: Some(message_id),
+        })
     }
 
     fn header(&self, element: DataElement, data: Element<'_, '_>, message_id: String) -> Header {
@@ -258,7 +330,9 @@ impl Source<'_, '_, '_> {
     }
 
     fn data(&self, name: &'static str) -> Result<Element<'_, '_>, ClientError> {
-        self.signed.only_child(self.version.types(), name).map_err(|error| protocol(name, error))
+        self.signed
+            .only_child(self.version.types(), name)
+            .map_err(|error| protocol(name, error))
     }
 
     /// The text of a child of what the bus signed.
@@ -275,14 +349,20 @@ impl Source<'_, '_, '_> {
     }
 
     fn senders_signature(&self) -> Option<Element<'_, '_>> {
-        let wrapper = self.signed.child(self.version.types(), "SenderInformationSystemSignature")?;
+        let wrapper = self
+            .signed
+            .child(self.version.types(), "SenderInformationSystemSignature")?;
         wrapper.child(XMLDSIG, "Signature")
     }
 
     fn async_form(&self, status: Element<'_, '_>) -> Form {
-        let category = status.child(self.version.types(), "StatusCategory").map(|element| element.text());
+        let category = status
+            .child(self.version.types(), "StatusCategory")
+            .map(Element::text);
         let category = category.as_deref().map(str::trim);
-        Form::Async { rejection: matches!(category, Some("requestIsRejectedBySmev" | "responseIsRejectedBySmev")) }
+        Form::Async {
+            rejection: matches!(category, Some("requestIsRejectedBySmev" | "responseIsRejectedBySmev")),
+        }
     }
 
     fn attachments(&self, sent: &Sent<'_, '_>) -> Result<Vec<Vec<u8>>, ClientError> {
@@ -294,7 +374,10 @@ impl Source<'_, '_, '_> {
 }
 
 fn stored_attachment(header: &request::AttachmentHeader) -> StoredAttachment {
-    StoredAttachment { content_id: header.content_id.clone(), mime_type: header.mime_type.clone() }
+    StoredAttachment {
+        content_id: header.content_id.clone(),
+        mime_type: header.mime_type.clone(),
+    }
 }
 
 /// An answer that names no request of ours in a form that could be one has an empty token: nobody's.
@@ -304,7 +387,8 @@ fn answer_to(original: Option<String>) -> AnswerTo {
 }
 
 fn identifier(text: &str) -> Result<MessageId, ClientError> {
-    text.parse().map_err(|_| ClientError::Protocol("MessageID is not a UUID of version 1 in lower case".to_owned()))
+    text.parse()
+        .map_err(|_| ClientError::Protocol("MessageID is not a UUID of version 1 in lower case".to_owned()))
 }
 
 fn protocol(what: &str, error: xmldsig::ChildError) -> ClientError {
@@ -314,4 +398,3 @@ fn protocol(what: &str, error: xmldsig::ChildError) -> ClientError {
 fn refused(fault: &Fault) -> ClientError {
     ClientError::Protocol(fault.text.clone())
 }
-

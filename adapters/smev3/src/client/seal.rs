@@ -48,7 +48,11 @@ pub(super) fn action(operation: Operation) -> &'static str {
 
 /// A call without attachments.
 pub(super) fn plain(operation: Operation, body: String) -> HttpCall {
-    HttpCall { action: action(operation), content_type: PLAIN.to_owned(), body: Bytes::from(body) }
+    HttpCall {
+        action: action(operation),
+        content_type: PLAIN.to_owned(),
+        body: Bytes::from(body),
+    }
 }
 
 /// GetRequest or GetResponse, GetStatus: what is signed is the selector, or for GetStatus the time alone.
@@ -63,7 +67,10 @@ pub(super) fn poll(
     let declarations = version.declarations();
     let mut signed = String::new();
     if operation == Operation::GetStatus {
-        let _ = write!(signed, r#"<Timestamp{declarations} Id="SIGNED_BY_CALLER">{time}</Timestamp>"#);
+        let _ = write!(
+            signed,
+            r#"<Timestamp{declarations} Id="SIGNED_BY_CALLER">{time}</Timestamp>"#
+        );
     } else {
         let _ = write!(signed, r#"<MessageTypeSelector{declarations} Id="SIGNED_BY_CALLER">"#);
         if let Some(root) = selector {
@@ -73,15 +80,20 @@ pub(super) fn poll(
         let _ = write!(signed, "<Timestamp>{time}</Timestamp></MessageTypeSelector>");
     }
     let signature = seal.sign(&signed)?;
-    Ok(plain(operation, wrap(operation, version, &[&signed, &signature_wrapper(&signature)])))
+    Ok(plain(
+        operation,
+        wrap(operation, version, &[&signed, &signature_wrapper(&signature)]),
+    ))
 }
 
 /// Ack of a message that was received well.
 pub(super) fn ack(id: MessageId, version: Version, seal: &Seal) -> Result<HttpCall, BuildError> {
     let declarations = version.declarations();
-    let signed = format!(
-        r#"<AckTargetMessage{declarations} Id="SIGNED_BY_CALLER" accepted="true">{id}</AckTargetMessage>"#
-    );
+    let signed =
+        format!(r#"<AckTargetMessage{declarations} Id="SIGNED_BY_CALLER" accepted="true">{id}</AckTargetMessage>"#);
     let signature = seal.sign(&signed)?;
-    Ok(plain(Operation::Ack, wrap(Operation::Ack, version, &[&signed, &signature_wrapper(&signature)])))
+    Ok(plain(
+        Operation::Ack,
+        wrap(Operation::Ack, version, &[&signed, &signature_wrapper(&signature)]),
+    ))
 }

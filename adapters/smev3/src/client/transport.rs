@@ -85,7 +85,11 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(endpoint: Endpoint, bounds: Bounds) -> Self {
-        Self { endpoint, bounds, idle: Mutex::new(Vec::new()) }
+        Self {
+            endpoint,
+            bounds,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// Sends a call and reads its answer.
@@ -114,14 +118,20 @@ impl Transport {
     }
 
     async fn exchange(&self, connection: &mut Connection, call: &HttpCall) -> Result<HttpAnswer, Failure> {
-        connection.ready().await.map_err(|error| Failure::BeforeSending(error.to_string()))?;
-        let response = connection.try_send_request(self.request(call)).await.map_err(|mut failure| {
-            // hyper gives the request back if and only if nothing of it was written.
-            match failure.take_message() {
-                Some(_) => Failure::BeforeSending(failure.into_error().to_string()),
-                None => Failure::AfterSending(failure.into_error().to_string()),
-            }
-        })?;
+        connection
+            .ready()
+            .await
+            .map_err(|error| Failure::BeforeSending(error.to_string()))?;
+        let response = connection
+            .try_send_request(self.request(call))
+            .await
+            .map_err(|mut failure| {
+                // hyper gives the request back if and only if nothing of it was written.
+                match failure.take_message() {
+                    Some(_) => Failure::BeforeSending(failure.into_error().to_string()),
+                    None => Failure::AfterSending(failure.into_error().to_string()),
+                }
+            })?;
         self.read(response).await.map_err(Failure::AfterSending)
     }
 
@@ -144,14 +154,23 @@ impl Transport {
 
     async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<HttpAnswer, String> {
         let status = response.status();
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
-        let body = Limited::new(response.into_body(), self.bounds.answer_octets).collect().await;
+        let body = Limited::new(response.into_body(), self.bounds.answer_octets)
+            .collect()
+            .await;
         let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
             Some(_) => format!("the answer is longer than {} octets", self.bounds.answer_octets),
             None => format!("the answer broke off: {error}"),
         })?;
-        Ok(HttpAnswer { status, content_type, body: body.to_bytes() })
+        Ok(HttpAnswer {
+            status,
+            content_type,
+            body: body.to_bytes(),
+        })
     }
 
     async fn connect(&self) -> Result<Connection, String> {
@@ -169,7 +188,9 @@ impl Transport {
                 }
             }
         };
-        timeout(limit, attempt).await.unwrap_or_else(|_| Err(format!("not within {} s", limit.as_secs_f32())))
+        timeout(limit, attempt)
+            .await
+            .unwrap_or_else(|_| Err(format!("not within {} s", limit.as_secs_f32())))
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -193,7 +214,9 @@ enum Failure {
 }
 
 async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, String> {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     // Ends when the connection closes or its last user is dropped; its errors reach the user of the call.
     tokio::spawn(async move { connection.await.unwrap_or_default() });
     Ok(sender)
@@ -209,12 +232,20 @@ mod tests {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 4\r\n\r\n<a/>";
 
     fn call() -> HttpCall {
-        HttpCall { action: "urn:Ack", content_type: "text/xml".to_owned(), body: Bytes::from_static(b"<call/>") }
+        HttpCall {
+            action: "urn:Ack",
+            content_type: "text/xml".to_owned(),
+            body: Bytes::from_static(b"<call/>"),
+        }
     }
 
     fn transport(port: u16) -> Transport {
         let endpoint = Endpoint::parse(&format!("http://127.0.0.1:{port}/ws"), None).unwrap();
-        let bounds = Bounds { answer: Duration::from_millis(300), answer_octets: 64, ..Bounds::default() };
+        let bounds = Bounds {
+            answer: Duration::from_millis(300),
+            answer_octets: 64,
+            ..Bounds::default()
+        };
         Transport::new(endpoint, bounds)
     }
 
@@ -257,7 +288,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert!(matches!(transport(port).post(&call()).await, Err(TransportError::NotSent(_))));
+        assert!(matches!(
+            transport(port).post(&call()).await,
+            Err(TransportError::NotSent(_))
+        ));
     }
 
     #[tokio::test]
@@ -273,7 +307,10 @@ mod tests {
         let transport = transport(port);
         for _ in 0..2 {
             let answer = transport.post(&call()).await.unwrap();
-            assert_eq!((answer.status, answer.body.as_ref()), (StatusCode::OK, b"<a/>".as_slice()));
+            assert_eq!(
+                (answer.status, answer.body.as_ref()),
+                (StatusCode::OK, b"<a/>".as_slice())
+            );
         }
         let calls = task.await.unwrap();
         assert_eq!(calls.len(), 2);
@@ -286,7 +323,10 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_dies_under_a_call_leaves_the_outcome_unknown() {
         let (port, _task) = server(vec![vec![(b"", true)]]).await;
-        assert!(matches!(transport(port).post(&call()).await, Err(TransportError::Unknown(_))));
+        assert!(matches!(
+            transport(port).post(&call()).await,
+            Err(TransportError::Unknown(_))
+        ));
     }
 
     #[tokio::test]
@@ -304,7 +344,13 @@ mod tests {
         let transport = transport(port);
         transport.post(&call()).await.unwrap();
         // The end of the first connection has arrived when the pool says so.
-        while transport.idle.lock().unwrap().iter().any(|(connection, _)| !connection.is_closed()) {
+        while transport
+            .idle
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|(connection, _)| !connection.is_closed())
+        {
             tokio::task::yield_now().await;
         }
         transport.post(&call()).await.unwrap();
@@ -316,7 +362,13 @@ mod tests {
         let half = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n<a";
         let long = b"HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n";
         let junk = b"220 mail.example ESMTP\r\n";
-        for (answer, close) in [(b"".as_slice(), false), (half, true), (half, false), (long, false), (junk, true)] {
+        for (answer, close) in [
+            (b"".as_slice(), false),
+            (half, true),
+            (half, false),
+            (long, false),
+            (junk, true),
+        ] {
             let (port, task) = server(vec![vec![(answer, close), (b"", true)]]).await;
             let result = transport(port).post(&call()).await;
             assert!(matches!(result, Err(TransportError::Unknown(_))), "{result:?}");

@@ -47,9 +47,14 @@ impl TrustedSigners {
         let signers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         let der = signature.certificate_der();
         let signer = signers.iter().find(|signer| signer.der == der).ok_or_else(|| {
-            bad(format!("certificate {} is not among the trusted signers", CertificateId::of_der(der)))
+            bad(format!(
+                "certificate {} is not among the trusted signers",
+                CertificateId::of_der(der)
+            ))
         })?;
-        let proof = signature.verify(document, target, &signer.key).map_err(|error| bad(error.to_string()))?;
+        let proof = signature
+            .verify(document, target, &signer.key)
+            .map_err(|error| bad(error.to_string()))?;
         Ok(Evidence {
             certificate: signer.id,
             digest: hex::encode(proof.digest.as_ref()),

@@ -96,7 +96,13 @@ impl Bus {
 
     /// For messages whose payload is of this kind.
     pub(crate) fn script_kind(&self, kind: &'static str, replies: impl IntoIterator<Item = Reply>) {
-        self.script.lock().unwrap().by_kind.entry(kind).or_default().extend(replies);
+        self.script
+            .lock()
+            .unwrap()
+            .by_kind
+            .entry(kind)
+            .or_default()
+            .extend(replies);
     }
 
     pub(crate) fn script_polls(&self, replies: impl IntoIterator<Item = Reply>) {
@@ -144,11 +150,20 @@ impl Bus {
     /// Identifiers of the calls of an operation so far, in order.
     pub(crate) fn ids(&self, operation: &str) -> Vec<String> {
         let ledger = self.ledger.borrow();
-        ledger.iter().filter(|call| call.operation == operation).map(|call| call.id.clone()).collect()
+        ledger
+            .iter()
+            .filter(|call| call.operation == operation)
+            .map(|call| call.id.clone())
+            .collect()
     }
 
     pub(crate) fn calls(&self, operation: &str) -> Vec<Call> {
-        self.ledger.borrow().iter().filter(|call| call.operation == operation).cloned().collect()
+        self.ledger
+            .borrow()
+            .iter()
+            .filter(|call| call.operation == operation)
+            .cloned()
+            .collect()
     }
 
     /// Waits until the ledger is as wanted.
@@ -164,7 +179,11 @@ impl Bus {
     }
 
     fn summary(&self) -> Vec<(String, String)> {
-        self.ledger.borrow().iter().map(|call| (call.operation.clone(), call.id.clone())).collect()
+        self.ledger
+            .borrow()
+            .iter()
+            .map(|call| (call.operation.clone(), call.id.clone()))
+            .collect()
     }
 
     async fn serve(&self, mut stream: TcpStream) -> Option<()> {
@@ -183,7 +202,10 @@ impl Bus {
                     ("200 OK", envelope_of(&self.result(&operation, &id, impostor)))
                 }
             };
-            let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             stream.write_all(head.as_bytes()).await.ok()?;
             stream.write_all(body.as_bytes()).await.ok()?;
         }
@@ -194,7 +216,10 @@ impl Bus {
         let id = between(envelope, "MessageID>", "<").or(between(envelope, "accepted=\"true\">", "<"));
         let id = id.unwrap_or_default().to_owned();
         let mut script = self.script.lock().unwrap();
-        let kind = script.by_kind.iter_mut().find(|(kind, _)| envelope.contains(&format!("\"urn:{kind}\"")));
+        let kind = script
+            .by_kind
+            .iter_mut()
+            .find(|(kind, _)| envelope.contains(&format!("\"urn:{kind}\"")));
         let reply = match (operation, kind) {
             ("SendRequest" | "SendResponse", Some((_, replies))) => replies.pop_front(),
             ("SendRequest" | "SendResponse", None) => script.replies.pop_front(),
@@ -202,7 +227,11 @@ impl Bus {
             _ => None,
         };
         drop(script);
-        let call = Call { operation: operation.to_owned(), id: id.clone(), envelope: envelope.to_owned() };
+        let call = Call {
+            operation: operation.to_owned(),
+            id: id.clone(),
+            envelope: envelope.to_owned(),
+        };
         self.ledger.send_modify(|ledger| ledger.push(call));
         (id, reply.unwrap_or(Reply::Accept))
     }
@@ -214,7 +243,9 @@ impl Bus {
         let wrapper = call.only_child(V.types(), "CallerInformationSystemSignature").unwrap();
         let signature = SignatureElement::parse(wrapper.children().next().unwrap()).unwrap();
         assert_eq!(signature.certificate_der(), self.gateway.der());
-        signature.verify(&document, target, &self.gateway.public_key().prepare()).unwrap();
+        signature
+            .verify(&document, target, &self.gateway.public_key().prepare())
+            .unwrap();
     }
 
     fn result(&self, operation: &str, id: &str, impostor: bool) -> String {
@@ -223,7 +254,13 @@ impl Bus {
             return format!(r#"<t:AckResponse xmlns:t="{types}"/>"#);
         }
         if operation.starts_with("Get") {
-            let held = self.script.lock().unwrap().held.get_mut(operation).and_then(VecDeque::pop_front);
+            let held = self
+                .script
+                .lock()
+                .unwrap()
+                .held
+                .get_mut(operation)
+                .and_then(VecDeque::pop_front);
             return held.unwrap_or_else(|| format!(r#"<t:{operation}Response xmlns:t="{types}"/>"#));
         }
         let metadata = format!(
@@ -272,7 +309,9 @@ async fn read_call(stream: &mut TcpStream) -> Option<(String, String)> {
         let text = String::from_utf8_lossy(&octets);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_ascii_lowercase();
-            let length: usize = between(&format!("{head}\r\n"), "content-length: ", "\r\n")?.parse().unwrap();
+            let length: usize = between(&format!("{head}\r\n"), "content-length: ", "\r\n")?
+                .parse()
+                .unwrap();
             if body.len() >= length {
                 let action = between(&text, "\"urn:", "\"")?;
                 return Some((action.to_owned(), body.to_owned()));

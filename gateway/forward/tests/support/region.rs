@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use smev3::Version;
 use smev3::client::Endpoint;
 use smev3::splice::Declaration;
-use smev3::stored::{self, DataElement, ExchangeNote, Header};
+use smev3::stored::{self, DataElement, Header};
 
 use super::bus::Bus;
 
@@ -54,15 +54,25 @@ impl Region {
         let engine = Engine::start(Start {
             settings,
             clock: Arc::new(SystemClock),
-            disk: Arc::new(journal::disk::RealDisk::default()),
+            disk: Arc::new(journal::disk::RealDisk),
             signer: key.clone(),
             certificate: certificate.clone(),
         })
         .unwrap();
-        let change = RegistryChange { content: registry(), prune: true, blobs: BTreeMap::new() };
+        let change = RegistryChange {
+            content: registry(),
+            prune: true,
+            blobs: BTreeMap::new(),
+        };
         engine.apply_registry(change).await.unwrap();
         let bus = Bus::new(&certificate);
-        Self { engine, bus, key, certificate, _dir: dir }
+        Self {
+            engine,
+            bus,
+            key,
+            certificate,
+            _dir: dir,
+        }
     }
 
     pub(crate) fn settings(&self, port: u16) -> Settings {
@@ -77,7 +87,13 @@ impl Region {
 
     pub(crate) fn link(&self, settings: Settings) -> Link {
         let clock = Arc::new(SystemClock);
-        Link::start(settings, self.engine.clone(), self.key.clone(), self.certificate.clone(), clock)
+        Link::start(
+            settings,
+            self.engine.clone(),
+            self.key.clone(),
+            self.certificate.clone(),
+            clock,
+        )
     }
 
     /// CITY sends a request of a kind.
@@ -87,7 +103,14 @@ impl Region {
 
     /// Waits until nothing waits for the upstream.
     pub(crate) async fn until_empty(&self) {
-        self.until(|region| !region.engine.queues().iter().any(|queue| queue.queue.to_string() == "upstream/federal")).await;
+        self.until(|region| {
+            !region
+                .engine
+                .queues()
+                .iter()
+                .any(|queue| queue.queue.to_string() == "upstream/federal")
+        })
+        .await;
     }
 
     /// Waits until the engine's state is as wanted, looking at it again and again.
@@ -97,12 +120,19 @@ impl Region {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(20), wait).await.is_ok(), "waited in vain");
+        assert!(
+            tokio::time::timeout(Duration::from_secs(20), wait).await.is_ok(),
+            "waited in vain"
+        );
     }
 
     /// CITY's next answer, LAND's next request or status.
     pub(crate) async fn take(&self, who: &str, from: TakeFrom) -> Option<Delivery> {
-        let take = Take { participant: who.parse().unwrap(), from, selector: None };
+        let take = Take {
+            participant: who.parse().unwrap(),
+            from,
+            selector: None,
+        };
         self.engine.take(take).await.unwrap()
     }
 }
@@ -118,11 +148,17 @@ pub(crate) fn evidence() -> Evidence {
 }
 
 fn header(element: DataElement, id: MessageId) -> Header {
-    let declaration = |prefix: &str, namespace: &str| Declaration { prefix: prefix.into(), namespace: namespace.into() };
+    let declaration = |prefix: &str, namespace: &str| Declaration {
+        prefix: prefix.into(),
+        namespace: namespace.into(),
+    };
     Header {
         version: Version::V1_2,
         element,
-        data_scope: vec![declaration("t", Version::V1_2.types()), declaration("b", Version::V1_2.basic())],
+        data_scope: vec![
+            declaration("t", Version::V1_2.types()),
+            declaration("b", Version::V1_2.basic()),
+        ],
         signature_scope: Vec::new(),
         message_id: id.to_string(),
         reference_id: None,
@@ -138,7 +174,7 @@ fn header(element: DataElement, id: MessageId) -> Header {
     }
 }
 
-fn incoming(sender: &str, id: MessageId, octets: Vec<u8>, note: ExchangeNote, content: Content) -> Incoming {
+fn incoming(sender: &str, id: MessageId, octets: Vec<u8>, content: Content) -> Incoming {
     Incoming {
         door: "smev3",
         sender: Party::Participant(sender.parse().unwrap()),
@@ -150,7 +186,7 @@ fn incoming(sender: &str, id: MessageId, octets: Vec<u8>, note: ExchangeNote, co
         test: false,
         format: Version::V1_2.format().to_owned(),
         parts: vec![Part { number: 0, octets }],
-        exchange_note: note.encode(),
+        exchange_note: None,
         attachments: 0,
         file_references: false,
         evidence: evidence(),
@@ -162,10 +198,17 @@ fn request(id: MessageId, kind: &str) -> Incoming {
     let data = format!(
         r#"<t:SenderProvidedRequestData Id="X"><t:MessageID>{id}</t:MessageID><t:NodeID>n</t:NodeID><b:MessagePrimaryContent><p:Request xmlns:p="urn:{kind}"/></b:MessagePrimaryContent></t:SenderProvidedRequestData>"#
     );
-    let root = PayloadRoot { namespace: format!("urn:{kind}"), local: "Request".to_owned() };
-    let content = Content::Request { root, routing: RoutingFacts::default(), schema: SchemaVerdict::NotChecked };
+    let root = PayloadRoot {
+        namespace: format!("urn:{kind}"),
+        local: "Request".to_owned(),
+    };
+    let content = Content::Request {
+        root,
+        routing: RoutingFacts::default(),
+        schema: SchemaVerdict::NotChecked,
+    };
     let octets = stored::encode(&header(DataElement::Request, id), &data, None);
-    incoming("CITY", id, octets, ExchangeNote::default(), content)
+    incoming("CITY", id, octets, content)
 }
 
 /// LAND's answer to the request with this token.
@@ -173,14 +216,17 @@ pub(crate) fn answer(id: MessageId, token: &str) -> Incoming {
     let data = format!(
         r#"<t:SenderProvidedResponseData Id="X"><t:MessageID>{id}</t:MessageID><t:To>{token}</t:To><b:MessagePrimaryContent><p:Response xmlns:p="urn:plan"/></b:MessagePrimaryContent></t:SenderProvidedResponseData>"#
     );
-    let root = PayloadRoot { namespace: "urn:plan".to_owned(), local: "Response".to_owned() };
+    let root = PayloadRoot {
+        namespace: "urn:plan".to_owned(),
+        local: "Response".to_owned(),
+    };
     let content = Content::Response {
         to: AnswerTo::Token(token.to_owned()),
         answer: Answer::Payload(root),
         schema: SchemaVerdict::NotChecked,
     };
     let octets = stored::encode(&header(DataElement::Response, id), &data, None);
-    incoming("LAND", id, octets, ExchangeNote::default(), content)
+    incoming("LAND", id, octets, content)
 }
 
 fn registry() -> RegistryContent {
@@ -197,7 +243,7 @@ fn registry() -> RegistryContent {
     }
     let federal = Party::Upstream(upstream());
     let party = |name: &str| Party::Participant(name.parse().unwrap());
-    for name in ["pass", "slow", "bad", "plan"] {
+    for name in ["pass", "slow", "bad", "plan", "near"] {
         let kind = Kind {
             name: name.parse().unwrap(),
             namespace: format!("urn:{name}"),
@@ -206,10 +252,26 @@ fn registry() -> RegistryContent {
             scope: Scope::Any,
             schema: None,
         };
-        let (asks, provides) = if name == "plan" { (&federal, party("LAND")) } else { (&party("CITY"), federal.clone()) };
-        content.grants.push(Grant { party: asks.clone(), kind: kind.name.clone(), may: vec![May::Request] });
-        content.grants.push(Grant { party: provides.clone(), kind: kind.name.clone(), may: vec![May::Provide] });
-        content.routes.push(Route { kind: kind.name.clone(), when: None, to: provides });
+        let (asks, provides) = match name {
+            "plan" => (federal.clone(), party("LAND")),
+            "near" => (party("CITY"), Party::Upstream("neighbour".parse().unwrap())),
+            _ => (party("CITY"), federal.clone()),
+        };
+        content.grants.push(Grant {
+            party: asks,
+            kind: kind.name.clone(),
+            may: vec![May::Request],
+        });
+        content.grants.push(Grant {
+            party: provides.clone(),
+            kind: kind.name.clone(),
+            may: vec![May::Provide],
+        });
+        content.routes.push(Route {
+            kind: kind.name.clone(),
+            when: None,
+            to: provides,
+        });
         content.kinds.insert(kind.name.clone(), kind);
     }
     content
