@@ -187,7 +187,7 @@ impl Store {
     /// # Errors
     /// As [`Batch::commit`]; after [`CommitError::NoSpace`] the live segment stays the live one.
     pub fn seal(&mut self) -> Result<(), CommitError> {
-        self.writer.roll()
+        self.writer.seal()
     }
 
     /// Makes relaxed batches durable.

@@ -181,7 +181,17 @@ impl Writer {
     }
 
     /// Closes the live journal segment and begins the next one; without records in it there is nothing to close.
-    pub(crate) fn roll(&mut self) -> Result<(), CommitError> {
+    pub(crate) fn seal(&mut self) -> Result<(), CommitError> {
+        self.sync()?;
+        if self.has_records() { self.roll() } else { Ok(()) }
+    }
+
+    fn has_records(&self) -> bool {
+        self.last_seq >= self.journal_first
+    }
+
+    /// Goes on to the next journal segment. One that holds frames but no records is replaced: the next has its name.
+    fn roll(&mut self) -> Result<(), CommitError> {
         self.sync()?;
         if self.journal.end == frame::HEADER {
             return Ok(());
@@ -210,12 +220,14 @@ impl Writer {
         };
         let next = self.put_in_place(&next, path, frame::HEADER, self.options.journal_segment_bytes)?;
         let old = std::mem::replace(&mut self.journal, next);
-        lock(&self.sealing.sizes).insert(self.journal_first, old.capacity);
-        lock(&self.sealing.waiting).push_back(Closed {
-            first_seq: self.journal_first,
-            last_seq: self.last_seq,
-            last_digest: self.last_digest,
-        });
+        if self.has_records() {
+            lock(&self.sealing.sizes).insert(self.journal_first, old.capacity);
+            lock(&self.sealing.waiting).push_back(Closed {
+                first_seq: self.journal_first,
+                last_seq: self.last_seq,
+                last_digest: self.last_digest,
+            });
+        }
         self.journal_first = self.last_seq + 1;
         self.durable = frame::HEADER;
         self.tail_segment = self.spool_segment;

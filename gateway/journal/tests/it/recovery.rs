@@ -362,3 +362,38 @@ fn removing_a_spool_segment_never_makes_a_start_doubt_what_was_committed() {
     }
     assert_eq!(last.segment, 12);
 }
+
+#[test]
+fn a_segment_without_records_is_never_closed() {
+    let disk = MemDisk::default();
+    let mut store = disk.open_store().unwrap().store;
+    for number in 1..=3 {
+        accept(&mut store, number, 9000).unwrap();
+    }
+    store.seal().unwrap();
+    store.close().unwrap();
+    // An empty batch is all that the live segment holds after this.
+    let mut opened = disk.open_store().unwrap();
+    opened.store.remove_spool_segment(1).unwrap();
+    let live = disk.paths(".journal");
+    opened.store.seal().unwrap();
+    assert_eq!(disk.paths(".journal"), live);
+    let mut batch = opened.store.begin();
+    let location = batch.put_body(message(4), 0, 0, &body(4, 100)).unwrap();
+    batch.commit().unwrap();
+    // So large that it fits only into a segment that holds nothing else.
+    let mut batch = opened.store.begin();
+    let largest = (0..16 << 10)
+        .rev()
+        .find(|len| batch.append(at(4), &"x".repeat(*len)).is_ok());
+    assert!(largest.is_some());
+    batch.commit().unwrap();
+    accept(&mut opened.store, 5, 100).unwrap();
+    drop(opened);
+    for disk in [disk.after_crash(), disk.after_kill()] {
+        let opened = disk.open_store().unwrap();
+        assert_eq!((opened.recovery.last_seq, opened.recovery.cut), (5, None));
+        assert!(opened.store.events(1).map(|record| record.unwrap().seq).eq(1..=5));
+        assert_eq!(opened.bodies.read(&location, message(4), 0).unwrap(), body(4, 100));
+    }
+}
