@@ -5,6 +5,7 @@ mod federal;
 mod knobs;
 mod ledger;
 mod letter;
+mod operations;
 mod queue;
 mod server;
 mod state;
