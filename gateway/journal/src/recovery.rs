@@ -80,6 +80,10 @@ pub(crate) fn recover(
     health: &Health,
     closed_at: Option<u64>,
 ) -> Result<Recovered, OpenError> {
+    // A name that a killed session gave may be known to the page cache alone.
+    for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
+        disk.sync_dir(dir).map_err(|error| io_error(dir, error))?;
+    }
     let dir = &layout.journal;
     let mut segments = journal_segments(&**disk, dir).map_err(|error| io_error(dir, error))?;
     let live = match segments.pop() {

@@ -108,7 +108,7 @@ impl MemDisk {
         self.lock().used()
     }
 
-    /// Every sync of a path that contains `part` fails from now on.
+    /// Every sync of a path that contains `part` fails from now on; that of a directory ends with `/.`.
     pub(crate) fn fail_sync_of(&self, part: Option<&'static str>) {
         self.lock().fail_sync_of = part;
     }
@@ -239,7 +239,7 @@ impl Disk for MemDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut inner = self.lock();
-        if matches(inner.fail_sync_of, dir) {
+        if matches(inner.fail_sync_of, &dir.join(".")) {
             return Err(io::Error::from_raw_os_error(5));
         }
         inner.syncs.push(dir.to_owned());

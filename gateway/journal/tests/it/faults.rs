@@ -137,7 +137,7 @@ fn a_failed_write_is_final() {
 
 #[test]
 fn a_failed_directory_sync_at_a_rollover_is_final() {
-    for part in ["/data/journal", "/data/spool"] {
+    for part in ["/data/journal/.", "/data/spool/."] {
         let disk = MemDisk::default();
         let mut store = disk.open_store().unwrap().store;
         let mut number = 0;

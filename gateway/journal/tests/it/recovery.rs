@@ -397,3 +397,20 @@ fn a_segment_without_records_is_never_closed() {
         assert_eq!(opened.bodies.read(&location, message(4), 0).unwrap(), body(4, 100));
     }
 }
+
+#[test]
+fn the_name_of_the_live_segment_is_durable_before_anything_is_promised() {
+    let disk = MemDisk::default();
+    let mut store = disk.open_store().unwrap().store;
+    accept(&mut store, 1, 100).unwrap();
+    // The session ends between renaming the next segment and making its name durable.
+    disk.fail_sync_of(Some("/data/journal/."));
+    assert!(store.seal().is_err());
+    drop(store);
+    disk.fail_sync_of(None);
+    // Without space for it nothing is sealed, which would make the name durable by the way.
+    disk.set_space(Some(disk.used() + 80));
+    let mut store = disk.open_store().unwrap().store;
+    accept(&mut store, 2, 100).unwrap();
+    assert_eq!(disk.after_crash().open_store().unwrap().recovery.last_seq, 2);
+}
