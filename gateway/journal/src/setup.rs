@@ -75,6 +75,7 @@ pub(crate) fn check_or_create(
             error: io::Error::other(other),
         },
     })?;
+    sync_parent(disk, &layout.root).map_err(|error| io_error(&layout.root, error))?;
     let text = format!("rsmev storage, format {FORMAT}\n");
     write_small(disk, &layout.root, &path, text.as_bytes()).map_err(|error| io_error(&path, error))?;
     Ok(true)
@@ -153,6 +154,19 @@ fn create(disk: &dyn Disk, layout: &Layout, options: &Options, health: &Health) 
     }
     disk.sync_dir(&layout.root)
         .map_err(|error| health.fail(&layout.root, "syncing", error))
+}
+
+/// Makes the data directory's own name durable. Who may not read the directory above did not create it either.
+fn sync_parent(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    let parent = match root.parent() {
+        None => return Ok(()),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    };
+    match disk.sync_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
 }
 
 /// The name of a file until it is whole.

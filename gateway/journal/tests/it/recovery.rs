@@ -414,3 +414,10 @@ fn the_name_of_the_live_segment_is_durable_before_anything_is_promised() {
     accept(&mut store, 2, 100).unwrap();
     assert_eq!(disk.after_crash().open_store().unwrap().recovery.last_seq, 2);
 }
+
+#[test]
+fn a_new_data_directory_is_durable_itself() {
+    let disk = MemDisk::default();
+    drop(disk.open_store().unwrap());
+    assert!(disk.take_syncs().contains(&PathBuf::from("/")));
+}
