@@ -361,9 +361,10 @@ impl Engine {
             .sizes
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let queues = self.queues();
         Gauges {
-            queues: self.queues(),
-            leases: self.read(|state| inspect::count(state, b'l')),
+            leases: queues.iter().map(|queue| queue.leased).sum(),
+            queues,
             quarantine: self.read(|state| inspect::count(state, b'q')),
             spool_bytes: sizes.spool_bytes,
             spool_needed_bytes: needed,
@@ -430,13 +431,17 @@ impl Engine {
 
     /// Reads for people and metrics: an index that cannot be read shows as a condition.
     fn read<T: Default>(&self, read: impl FnOnce(&State<'_>) -> Result<T, IndexError>) -> T {
-        self.read_once(read).unwrap_or_else(|error| {
-            let remedy = "restart the gateway: it builds the index anew from the journal";
-            self.shared
-                .conditions
-                .bad(INDEX, &error.to_string(), remedy, self.now());
-            T::default()
-        })
+        match self.read_once(read) {
+            Ok(found) => found,
+            Err(IndexError::Closed) => T::default(),
+            Err(error) => {
+                let remedy = "restart the gateway: it builds the index anew from the journal";
+                self.shared
+                    .conditions
+                    .bad(INDEX, &error.to_string(), remedy, self.now());
+                T::default()
+            }
+        }
     }
 }
 
@@ -481,6 +486,7 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
         while ended.recv_timeout(FLUSH_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             match flushed.index.flush() {
                 Ok(()) => flushed.conditions.good(INDEX, flushed.now()),
+                Err(IndexError::Closed) => return,
                 Err(error) => {
                     let remedy = "check the disk; a restart builds the index anew from the journal";
                     flushed.conditions.bad(INDEX, &error.to_string(), remedy, flushed.now());

@@ -61,6 +61,9 @@ pub enum IndexError {
         /// The key in hexadecimal.
         key: String,
     },
+    /// The engine has ended.
+    #[error("index: closed")]
+    Closed,
     /// The index's files could not be handled.
     #[error("index: {0}")]
     Files(String),

@@ -4,7 +4,8 @@
 //! flushes and syncs a few times a second; whether that has happened yet matters only for how much is replayed.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use journal::Position;
 use serde::{Deserialize, Serialize};
@@ -19,10 +20,14 @@ const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"z\0format";
 const POSITION_KEY: &[u8] = b"z\0position";
 
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// An open index.
 #[derive(Debug)]
 pub(crate) struct Index {
-    db: sled::Db,
+    /// None once it is closed.
+    db: RwLock<Option<sled::Db>>,
     dir: PathBuf,
     dump: Mutex<Option<Dump>>,
 }
@@ -36,28 +41,49 @@ struct StoredPosition {
 impl Index {
     /// Opens or creates an index. sled's recovery may panic on damaged files: that is an error here.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        let path = dir.to_owned();
-        let config = sled::Config::new()
-            .path(&path)
-            .cache_capacity(cache_bytes)
-            .flush_every_ms(None);
-        let opening = std::thread::Builder::new()
-            .name("index-open".to_owned())
-            .spawn(move || config.open());
-        let opened = opening.map_err(|error| IndexError::Files(error.to_string()))?.join();
-        let db = opened.map_err(|_| IndexError::Files(format!("{} is damaged", dir.display())))??;
+        let mut tries = 0;
+        let db = loop {
+            let config = sled::Config::new()
+                .path(dir)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(None);
+            let opening = std::thread::Builder::new()
+                .name("index-open".to_owned())
+                .spawn(move || config.open());
+            let opened = opening.map_err(|error| IndexError::Files(error.to_string()))?.join();
+            match opened.map_err(|_| IndexError::Files(format!("{} is damaged", dir.display())))? {
+                // A reader of an engine that has just ended may hold it for a moment longer; nobody else can, because
+                // the store's lock is ours.
+                Err(sled::Error::Io(error)) if tries < LOCK_TRIES && error.to_string().contains("acquire lock") => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                opened => break opened?,
+            }
+        };
         Ok(Self {
-            db,
+            db: RwLock::new(Some(db)),
             dir: dir.to_owned(),
             dump: Mutex::new(None),
         })
     }
 
+    /// Gives the files free; whoever reads later is refused.
+    pub(crate) fn close(&self) {
+        *self.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn tree(&self) -> Result<sled::Tree, IndexError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        db.as_ref().map(|db| sled::Tree::clone(db)).ok_or(IndexError::Closed)
+    }
+
     /// The place in the journal that the rows reflect; `None` for an empty index and for one of another format.
     pub(crate) fn position(&self) -> Result<Option<Position>, IndexError> {
-        let format = self.db.get(FORMAT_KEY)?;
+        let tree = self.tree()?;
+        let format = tree.get(FORMAT_KEY)?;
         let current = format.map(|value| decode::<u32>(FORMAT_KEY, &value)).transpose()? == Some(FORMAT);
-        match self.db.get(POSITION_KEY)? {
+        match tree.get(POSITION_KEY)? {
             Some(value) if current => {
                 let StoredPosition { seq, digest } = decode(POSITION_KEY, &value)?;
                 Ok(Some(Position { seq, digest }))
@@ -74,9 +100,10 @@ impl Index {
             digest: position.digest,
         };
         let value = postcard::to_stdvec(&stored).expect("rows are plain data, which postcard can write");
+        let tree = self.tree()?;
         let mut dump = self.dump();
         if let Some(dump) = dump.as_mut() {
-            dump.save(&self.db, &overlay)?;
+            dump.save(&tree, &overlay)?;
         }
         for (key, value) in overlay {
             match value {
@@ -85,32 +112,35 @@ impl Index {
             }
         }
         batch.insert(POSITION_KEY, value);
-        self.db.apply_batch(batch)?;
+        tree.apply_batch(batch)?;
         Ok(())
     }
 
     /// Marks a fresh index as one of this format; the first thing written to it.
     pub(crate) fn mark_format(&self) -> Result<(), IndexError> {
         let value = postcard::to_stdvec(&FORMAT).expect("a number can be written");
-        self.db.insert(FORMAT_KEY, value)?;
+        self.tree()?.insert(FORMAT_KEY, value)?;
         Ok(())
     }
 
     /// Brings what was applied to the disk.
     pub(crate) fn flush(&self) -> Result<(), IndexError> {
-        self.db.flush()?;
+        // Held all the while, so that closing waits for it.
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        db.as_ref().ok_or(IndexError::Closed)?.flush()?;
         let sync = || std::fs::File::open(self.dir.join("db"))?.sync_data();
         sync().map_err(|error| IndexError::Files(format!("{}: {error}", self.dir.join("db").display())))
     }
 
     /// Octets of the files.
     pub(crate) fn disk_bytes(&self) -> Result<u64, IndexError> {
-        Ok(self.db.size_on_disk()?)
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(db.as_ref().ok_or(IndexError::Closed)?.size_on_disk()?)
     }
 
     /// Octets of the rows; reads all of them.
     pub(crate) fn row_bytes(&self) -> Result<u64, IndexError> {
-        self.db.iter().try_fold(0, |sum, row| {
+        self.tree()?.iter().try_fold(0, |sum, row| {
             let (key, value) = row?;
             Ok(sum + key.len() as u64 + value.len() as u64)
         })
@@ -123,7 +153,7 @@ impl Index {
 
     /// Rows of a key range for a dump, without what describes the index itself.
     pub(crate) fn chunk(&self, from: &[u8], limit: usize) -> Result<Vec<(IVec, IVec)>, IndexError> {
-        self.db.range(from..).take(limit).map(|row| Ok(row?)).collect()
+        self.tree()?.range(from..).take(limit).map(|row| Ok(row?)).collect()
     }
 
     /// Whether a row belongs to the state, and not to the index itself.
@@ -134,10 +164,13 @@ impl Index {
 
 impl Rows for Index {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, IndexError> {
-        Ok(self.db.get(key)?)
+        Ok(self.tree()?.get(key)?)
     }
 
     fn from<'a>(&'a self, from: &[u8]) -> Box<dyn Iterator<Item = Result<(IVec, IVec), IndexError>> + 'a> {
-        Box::new(self.db.range(from..).map(|row| Ok(row?)))
+        match self.tree() {
+            Ok(tree) => Box::new(tree.range(from..).map(|row| Ok(row?))),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
     }
 }

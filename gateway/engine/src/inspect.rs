@@ -107,7 +107,7 @@ pub(crate) fn quarantine(state: &State<'_>) -> Result<Vec<Quarantined>, IndexErr
     Ok(held)
 }
 
-/// Number of rows of a family: leases, quarantine.
+/// Number of rows of a family.
 pub(crate) fn count(state: &State<'_>, family: u8) -> Result<u64, IndexError> {
     let all = Key::new(family);
     state

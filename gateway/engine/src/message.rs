@@ -118,13 +118,7 @@ pub(crate) struct Exchange {
 impl Message {
     /// The queue of a message with a recipient.
     pub(crate) fn queue(&self) -> Option<Queue> {
-        Some(match (self.recipient.as_ref()?, self.message_type) {
-            (Party::Participant(owner), MessageType::Request) => Queue::Requests(owner.clone()),
-            (Party::Participant(owner), MessageType::Response) => Queue::Responses(owner.clone(), self.node.clone()),
-            (Party::Participant(owner), MessageType::Status) => Queue::Status(owner.clone()),
-            (Party::Upstream(name), _) => Queue::Upstream(name.clone()),
-            (Party::Gateway, _) => return None,
-        })
+        queue(self.recipient.as_ref()?, self.message_type, self.node.as_ref())
     }
 
     /// The participant whose place a message takes in an upstream's queue.
@@ -147,6 +141,17 @@ impl Message {
     pub(crate) fn finished(&self) -> bool {
         matches!(self.state, State::Finished { .. })
     }
+}
+
+/// Where messages of a type wait for their receiver.
+pub(crate) fn queue(recipient: &Party, message_type: MessageType, node: Option<&NodeId>) -> Option<Queue> {
+    Some(match (recipient, message_type) {
+        (Party::Participant(owner), MessageType::Request) => Queue::Requests(owner.clone()),
+        (Party::Participant(owner), MessageType::Response) => Queue::Responses(owner.clone(), node.cloned()),
+        (Party::Participant(owner), MessageType::Status) => Queue::Status(owner.clone()),
+        (Party::Upstream(name), _) => Queue::Upstream(name.clone()),
+        (Party::Gateway, _) => return None,
+    })
 }
 
 /// The lane that a key's text names.

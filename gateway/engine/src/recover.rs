@@ -42,7 +42,11 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Recovered
     let mut index = match usable(settings, &place, &opened.store, &opened.recovery)? {
         Ok(index) => index,
         Err(why) => {
-            tracing::warn!(why, "building the index anew from the journal");
+            if opened.recovery.created {
+                tracing::info!("a new data directory was set up");
+            } else {
+                tracing::warn!(why, "building the index anew from the journal");
+            }
             rebuild(settings, &place, &opened.store)?
         }
     };

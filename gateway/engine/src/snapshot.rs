@@ -39,6 +39,12 @@ pub(crate) enum DumpError {
 }
 
 impl Dump {
+    /// Ends the dump at its next chunk.
+    pub(crate) fn give_up(&mut self) {
+        self.given_up = true;
+        self.before.clear();
+    }
+
     /// Saves what is about to be changed.
     pub(crate) fn save(&mut self, db: &sled::Tree, overlay: &Overlay) -> Result<(), IndexError> {
         if self.given_up {
@@ -51,8 +57,7 @@ impl Dump {
             }
         }
         if self.before.len() > PRE_IMAGES {
-            self.given_up = true;
-            self.before.clear();
+            self.give_up();
         }
         Ok(())
     }

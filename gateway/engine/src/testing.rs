@@ -4,6 +4,6 @@ mod region;
 mod running;
 
 pub(crate) use region::{
-    FEDERAL, NODE, Region, answer, asynchronous, evidence, id_at, kind, mnemonic, participant, request, start_time, upstream,
+    Region, answer, asynchronous, content, evidence, id_at, mnemonic, participant, request, start_time, upstream,
 };
-pub(crate) use running::{Running, TestTime};
+pub(crate) use running::Running;

@@ -84,8 +84,12 @@ impl Command {
             Self::Registry(_, reply) => {
                 let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
             }
-            Self::Refused(_) | Self::Tick(_) | Self::Copy(_) | Self::Copied { .. } | Self::Snapshot(_) | Self::Stop(_) => {
-            }
+            Self::Refused(_)
+            | Self::Tick(_)
+            | Self::Copy(_)
+            | Self::Copied { .. }
+            | Self::Snapshot(_)
+            | Self::Stop(_) => {}
         }
     }
 }
@@ -523,7 +527,7 @@ impl<'a> Work<'a> {
     }
 
     /// Makes the batch durable and applies it to the index; then the answers can be given.
-    pub(crate) fn commit(self) -> (Answers, Result<Done, Failure>) {
+    pub(crate) fn commit(self) -> (Answers, Done, Result<(), Failure>) {
         let Self {
             desk,
             batch,
@@ -535,7 +539,7 @@ impl<'a> Work<'a> {
         } = self;
         let answers = Answers(answers);
         if done.events == 0 {
-            return (answers, Ok(done));
+            return (answers, done, Ok(()));
         }
         let started = std::time::Instant::now();
         let committed = match if done.durable {
@@ -544,7 +548,7 @@ impl<'a> Work<'a> {
             batch.commit_relaxed()
         } {
             Ok(committed) => committed,
-            Err(error) => return (answers, Err(error.into())),
+            Err(error) => return (answers, done.news(), Err(error.into())),
         };
         let shared = &desk.shared;
         shared.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
@@ -552,20 +556,40 @@ impl<'a> Work<'a> {
         shared.metrics.commit_batch_size.observe(done.commands as f64);
         let overlay: Overlay = state.into_overlay();
         if let Err(error) = shared.index.apply(overlay, committed.position) {
-            return (answers, Err(error.into()));
+            return (answers, done.news(), Err(error.into()));
         }
         desk.last_at = desk.last_at.max(now);
         done.publish(shared);
-        (answers, Ok(done))
+        (answers, done, Ok(()))
     }
 
-    /// Gives up: nothing of the batch happened.
-    pub(crate) fn abandon(self) -> Answers {
-        Answers(self.answers)
+    /// Gives up: nothing of the batch happened, but what it was told stays known.
+    pub(crate) fn abandon(self) -> (Answers, Done) {
+        (Answers(self.answers), self.done.news())
     }
 }
 
 impl Done {
+    /// What stays true although the batch came to nothing.
+    fn news(self) -> Self {
+        let Self {
+            ticked,
+            ticked_for,
+            copied,
+            snapshot,
+            stop,
+            ..
+        } = self;
+        Self {
+            ticked,
+            ticked_for,
+            copied,
+            snapshot,
+            stop,
+            ..Self::default()
+        }
+    }
+
     /// Takes over what an earlier part of the same batch still has to do.
     pub(crate) fn follow(&mut self, earlier: Done) {
         self.ticked |= earlier.ticked;

@@ -130,23 +130,26 @@ impl Writer {
         let mut work = Work::new(desk, store.begin(), State::new(&*index), registry);
         let mut commands = waiting.drain(..);
         let failed = commands.by_ref().find_map(|command| work.command(command).err());
-        let (answers, result) = match failed {
+        let (answers, mut done, result) = match failed {
             None => work.commit(),
-            Some(failure) => (work.abandon(), Err(failure)),
+            Some(failure) => {
+                let (answers, done) = work.abandon();
+                (answers, done, Err(failure))
+            }
         };
         match result {
-            Ok(done) => {
+            Ok(()) => {
                 answers.give();
                 Ok(done)
             }
             Err(Failure::NoSpace(why)) => {
                 answers.fail(&why);
-                let mut done = Done::default();
                 for command in commands {
-                    if let Command::Stop(reply) = command {
-                        done.stop = Some(reply);
-                    } else {
-                        command.fail(&why);
+                    match command {
+                        Command::Stop(reply) => done.stop = Some(reply),
+                        Command::Copied { segment, complete } => done.copied = Some((segment, complete)),
+                        Command::Snapshot(made) => done.snapshot = Some(made.map(|_| ())),
+                        other => other.fail(&why),
                     }
                 }
                 self.no_space(&why);
@@ -170,11 +173,11 @@ impl Writer {
         let mut work = Work::new(desk, store.begin(), State::new(&*index), registry);
         let mut events = events.into_iter().map(Planned::from);
         let result = match events.try_for_each(|event| work.record(event)) {
-            Ok(()) => work.commit().1,
+            Ok(()) => work.commit().2,
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(_) => Ok(true),
+            Ok(()) => Ok(true),
             Err(Failure::NoSpace(why)) => {
                 self.no_space(&why);
                 Ok(false)
@@ -419,12 +422,16 @@ impl Writer {
         if let Err(error) = self.shared.index.flush() {
             tracing::warn!(%error, "the index was not flushed; it is brought up to date at the next start");
         }
+        if let Some(dump) = self.shared.index.dump().as_mut() {
+            dump.give_up();
+        }
         // Helpers find the channel closed and end.
         drop(self.commands);
         let copying = self.house.copying.take().map(|(_, thread)| thread);
         for thread in self.house.snapshot.take().into_iter().chain(copying) {
             let _ = thread.join();
         }
+        self.shared.index.close();
         if let Err(error) = self.store.close() {
             tracing::error!(%error, "the journal was not closed in order");
         }
@@ -440,6 +447,7 @@ impl Writer {
         while let Ok(command) = self.commands.try_recv() {
             command.fail(why);
         }
+        self.shared.index.close();
         self.shared.fail(why);
     }
 }

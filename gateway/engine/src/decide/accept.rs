@@ -5,31 +5,34 @@ use jiff::Timestamp;
 use crate::command::{
     Accepted, AnswerTo, Content, Incoming, MessageType, NoticeReason, PayloadRoot, Refusal, RoutingFacts, SchemaVerdict,
 };
+use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Event};
 use crate::keys;
-use crate::message::{Attempts, Message, State as Life};
-use crate::names::{Mnemonic, Party, Queue};
+use crate::message::{self, Attempts, Message, State as Life};
+use crate::names::{MessageId, Mnemonic, Party, Queue};
 use crate::registry::{Direction, May};
 
 use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, route, settle};
 
 /// Decides about a message from a participant.
-pub(crate) fn accept(
-    context: &mut Context<'_, '_>,
-    incoming: Incoming,
-) -> Result<Decision<Accepted>, crate::error::IndexError> {
-    if let Some(foreign) = foreign_identifier(context, &incoming)? {
-        return Ok(foreign);
+pub(crate) fn accept(context: &mut Context<'_, '_>, incoming: Incoming) -> Result<Decision<Accepted>, IndexError> {
+    let known = context
+        .state
+        .get::<(u64, Mnemonic)>(&keys::identifier(incoming.message_id))?;
+    match (&incoming.sender, known) {
+        (Party::Participant(sender), Some((_, owner))) if *sender != owner => {
+            Ok(foreign_identifier(sender, incoming.message_id, &owner))
+        }
+        (_, known) => settle(decide(context, incoming, known.is_some())),
     }
-    settle(decide(context, incoming))
 }
 
-fn decide(context: &mut Context<'_, '_>, mut incoming: Incoming) -> Result<Decision<Accepted>, Stop> {
+fn decide(context: &mut Context<'_, '_>, mut incoming: Incoming, known: bool) -> Result<Decision<Accepted>, Stop> {
     let Party::Participant(sender) = incoming.sender.clone() else {
         return Err(Refusal::Unavailable("only participants send through a door".to_owned()).into());
     };
     open(context, &incoming)?;
-    fresh(context, &incoming)?;
+    fresh(context, incoming.message_id, known)?;
     let (place, schema) = match &incoming.content {
         Content::Request { root, routing, schema } => {
             (request(context, &incoming.sender, root, routing)?, schema.clone())
@@ -109,40 +112,26 @@ pub(super) fn open(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(),
     Ok(())
 }
 
-fn fresh(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Stop> {
-    let id = incoming.message_id;
+fn fresh(context: &Context<'_, '_>, id: MessageId, known: bool) -> Result<(), Refusal> {
     let time = id.time().unwrap_or(Timestamp::MIN);
     let oldest = earlier(context.latest, context.settings.stale_after);
     if time < oldest || time > later(context.latest, context.settings.future_skew) {
-        return Err(Refusal::StaleMessageId { id, time }.into());
+        return Err(Refusal::StaleMessageId { id, time });
     }
-    match context.state.get::<(u64, Mnemonic)>(&keys::identifier(id))? {
-        Some(_) => Err(Refusal::AlreadySent(id).into()),
-        None => Ok(()),
-    }
+    if known { Err(Refusal::AlreadySent(id)) } else { Ok(()) }
 }
 
 /// Somebody uses an identifier that belongs to another sender: refused with an incident, whatever else is wrong.
-fn foreign_identifier(
-    context: &Context<'_, '_>,
-    incoming: &Incoming,
-) -> Result<Option<Decision<Accepted>>, crate::error::IndexError> {
-    let Party::Participant(sender) = &incoming.sender else {
-        return Ok(None);
+fn foreign_identifier(sender: &Mnemonic, id: MessageId, owner: &Mnemonic) -> Decision<Accepted> {
+    let text = format!("{sender} used the identifier {id}, which belongs to a message of {owner}");
+    let incident = Event::Incident {
+        kind: "foreign_id".to_owned(),
+        text,
     };
-    let id = incoming.message_id;
-    let known = context.state.get::<(u64, Mnemonic)>(&keys::identifier(id))?;
-    Ok(known.filter(|(_, owner)| owner != sender).map(|(_, owner)| {
-        let text = format!("{sender} used the identifier {id}, which belongs to a message of {owner}");
-        let incident = Event::Incident {
-            kind: "foreign_id".to_owned(),
-            text,
-        };
-        Decision {
-            events: vec![incident.into()],
-            answer: Err(Refusal::ForeignId(id)),
-        }
-    }))
+    Decision {
+        events: vec![incident.into()],
+        answer: Err(Refusal::ForeignId(id)),
+    }
 }
 
 /// Kind, access and route of a request.
@@ -194,7 +183,10 @@ fn alive(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Refusal> 
 
 /// The quota: of a participant's queue, or of this sender's share of an upstream's queue.
 fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &Mnemonic) -> Result<(), Stop> {
-    let Some(queue) = outline(incoming, place).queue() else {
+    let Some(recipient) = &place.recipient else {
+        return Ok(());
+    };
+    let Some(queue) = message::queue(recipient, place.message_type, place.node.as_ref()) else {
         return Ok(());
     };
     let key = match &queue {

@@ -25,6 +25,10 @@ pub(crate) fn rejection(
         (sender, MessageType::Request) => (sender.clone(), MessageType::Response),
         (sender, MessageType::Response) => (sender.clone(), MessageType::Status),
     };
+    if message.kind.is_none() && matches!(recipient, Party::Upstream(_)) {
+        // Nothing can be said upstream about what is of no kind: the recorded decision is the end.
+        return None;
+    }
     let on_behalf = match (&recipient, &message.recipient) {
         (Party::Upstream(_), Some(Party::Participant(provider))) => Some(provider.clone()),
         (Party::Upstream(_), _) => Some(context.settings.node.clone()),

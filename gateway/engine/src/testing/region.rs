@@ -14,13 +14,11 @@ use crate::error::IndexError;
 use crate::event::Event;
 use crate::message::Message;
 use crate::names::{KindName, MessageId, Mnemonic, Party, UpstreamName};
-use crate::registry::{
-    Condition, Grant, Kind, May, Participant, Registry, RegistryContent, Route, Scope, Test,
-};
+use crate::registry::{Condition, Grant, Kind, May, Participant, Registry, RegistryContent, Route, Scope, Test};
 use crate::settings::Settings;
 use crate::state::{MemoryRows, State};
 
-pub(crate) const FEDERAL: &str = "federal";
+const FEDERAL: &str = "federal";
 pub(crate) const NODE: &str = "RSMEV73";
 
 pub(crate) fn start_time() -> Timestamp {
@@ -39,7 +37,7 @@ pub(crate) fn upstream() -> UpstreamName {
     FEDERAL.parse().unwrap()
 }
 
-pub(crate) fn kind(text: &str) -> KindName {
+fn kind(text: &str) -> KindName {
     text.parse().unwrap()
 }
 
@@ -49,7 +47,11 @@ pub(crate) fn id_at(at: Timestamp, n: u32) -> MessageId {
     let nanos = u32::try_from(at.subsec_nanosecond()).unwrap();
     let mut node = [3; 6];
     node[2..].copy_from_slice(&n.to_be_bytes());
-    MessageId::new(uuid::Uuid::new_v1(uuid::Timestamp::from_unix_time(seconds, nanos, 0, 14), &node)).unwrap()
+    MessageId::new(uuid::Uuid::new_v1(
+        uuid::Timestamp::from_unix_time(seconds, nanos, 0, 14),
+        &node,
+    ))
+    .unwrap()
 }
 
 pub(crate) fn evidence() -> Evidence {
@@ -63,7 +65,10 @@ pub(crate) fn evidence() -> Evidence {
 }
 
 fn root(kind: &str, local: &str) -> PayloadRoot {
-    PayloadRoot { namespace: format!("urn:{kind}"), local: local.to_owned() }
+    PayloadRoot {
+        namespace: format!("urn:{kind}"),
+        local: local.to_owned(),
+    }
 }
 
 fn incoming(sender: Party, id: MessageId, content: Content) -> Incoming {
@@ -77,7 +82,10 @@ fn incoming(sender: Party, id: MessageId, content: Content) -> Incoming {
         end_of_life: None,
         test: false,
         format: "smev3/1.2".to_owned(),
-        parts: vec![Part { number: 0, octets: id.to_string().into_bytes() }],
+        parts: vec![Part {
+            number: 0,
+            octets: id.to_string().into_bytes(),
+        }],
         exchange_note: Some(b"transaction".to_vec()),
         attachments: 0,
         file_references: false,
@@ -99,7 +107,15 @@ pub(crate) fn request(sender: Party, id: MessageId, kind: &str) -> Incoming {
 /// An answer with a payload of a kind.
 pub(crate) fn answer(sender: Party, id: MessageId, to: AnswerTo, kind: &str) -> Incoming {
     let answer = Answer::Payload(root(kind, "Response"));
-    incoming(sender, id, Content::Response { to, answer, schema: SchemaVerdict::Valid })
+    incoming(
+        sender,
+        id,
+        Content::Response {
+            to,
+            answer,
+            schema: SchemaVerdict::Valid,
+        },
+    )
 }
 
 /// What an upstream says about a message of ours.
@@ -136,7 +152,11 @@ pub(crate) fn content() -> RegistryContent {
         };
         (kind.name.clone(), kind)
     });
-    let grant = |party: Party, name: &str, may| Grant { party, kind: kind(name), may: vec![may] };
+    let grant = |party: Party, name: &str, may| Grant {
+        party,
+        kind: kind(name),
+        may: vec![may],
+    };
     let federal = || Party::Upstream(upstream());
     let mut grants = Vec::new();
     for name in ["plan", "pass", "both", "home", "lost"] {
@@ -147,14 +167,22 @@ pub(crate) fn content() -> RegistryContent {
     grants.push(grant(participant("LAND"), "plan", May::Provide));
     grants.push(grant(participant("LAND"), "both", May::Provide));
     grants.push(grant(federal(), "plan", May::Request));
-    let route = |name: &str, when, to| Route { kind: kind(name), when, to };
+    let route = |name: &str, when, to| Route {
+        kind: kind(name),
+        when,
+        to,
+    };
     RegistryContent {
         participants: participants.into(),
         kinds: kinds.into(),
         grants,
         routes: vec![
             route("plan", None, participant("LAND")),
-            route("both", Some(Condition::Dynamic(Test::Equals("north".to_owned()))), federal()),
+            route(
+                "both",
+                Some(Condition::Dynamic(Test::Equals("north".to_owned()))),
+                federal(),
+            ),
             route("both", None, participant("LAND")),
             route("pass", None, federal()),
             route("home", None, federal()),
@@ -245,7 +273,11 @@ impl Region {
                     spool.push(octets);
                     place
                 };
-                accepted.parts = bodies.parts.into_iter().map(|(number, octets)| (number, put(octets))).collect();
+                accepted.parts = bodies
+                    .parts
+                    .into_iter()
+                    .map(|(number, octets)| (number, put(octets)))
+                    .collect();
                 accepted.note = bodies.note.map(&mut put);
                 accepted.facts = bodies.facts.map(&mut put);
             }
@@ -277,7 +309,11 @@ impl Region {
         from: TakeFrom,
         selector: Option<PayloadRoot>,
     ) -> Result<Option<Delivery>, Refusal> {
-        let take = Take { participant: mnemonic(who), from, selector };
+        let take = Take {
+            participant: mnemonic(who),
+            from,
+            selector,
+        };
         self.run(|context| decide::deliver::take(context, &take))
     }
 
@@ -291,7 +327,12 @@ impl Region {
         target: MessageId,
         accepted: bool,
     ) -> Result<Acknowledged, Refusal> {
-        let ack = Acknowledge { participant: mnemonic(who), target, accepted, evidence: evidence() };
+        let ack = Acknowledge {
+            participant: mnemonic(who),
+            target,
+            accepted,
+            evidence: evidence(),
+        };
         self.run(|context| decide::acknowledge::acknowledge(context, ack))
     }
 
@@ -304,8 +345,17 @@ impl Region {
     }
 
     pub(crate) fn acknowledged_upstream(&mut self, id: MessageId) {
-        let event = Event::UpstreamAcknowledged { upstream: upstream(), id };
-        self.run(|_| Ok(Decision { events: vec![event.into()], answer: Ok(()) })).unwrap();
+        let event = Event::UpstreamAcknowledged {
+            upstream: upstream(),
+            id,
+        };
+        self.run(|_| {
+            Ok(Decision {
+                events: vec![event.into()],
+                answer: Ok(()),
+            })
+        })
+        .unwrap();
     }
 
     pub(crate) fn decide(&mut self, seq: u64, decision: QuarantineDecision) -> Result<(), Refusal> {
@@ -333,8 +383,17 @@ impl Region {
 
     /// The kinds of the events from a sequence number on.
     pub(crate) fn events_from(&self, seq: u64) -> Vec<String> {
-        let kind = |event: &Event| serde_json::to_value(event).unwrap()["type"].as_str().unwrap().to_owned();
-        self.events.iter().filter(|(s, _, _)| *s >= seq).map(|(_, _, event)| kind(event)).collect()
+        let kind = |event: &Event| {
+            serde_json::to_value(event).unwrap()["type"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        self.events
+            .iter()
+            .filter(|(s, _, _)| *s >= seq)
+            .map(|(_, _, event)| kind(event))
+            .collect()
     }
 
     pub(crate) fn next_seq(&self) -> u64 {

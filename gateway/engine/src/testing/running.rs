@@ -53,7 +53,12 @@ impl Running {
         settings.tick = Duration::from_secs(86_400);
         settings.store.journal_segment_bytes = 256 << 10;
         settings.store.spool_segment_bytes = 64 << 10;
-        Self { settings, time: TestTime::new(), key: Arc::new(key), certificate }
+        Self {
+            settings,
+            time: TestTime::new(),
+            key: Arc::new(key),
+            certificate,
+        }
     }
 
     pub(crate) fn start(&self) -> Result<Engine, StartError> {
@@ -62,11 +67,14 @@ impl Running {
 
     /// Starts on another data directory: a copy.
     pub(crate) fn start_in(&self, data_dir: &Path) -> Result<Engine, StartError> {
-        let settings = Settings { data_dir: data_dir.to_owned(), ..self.settings.clone() };
+        let settings = Settings {
+            data_dir: data_dir.to_owned(),
+            ..self.settings.clone()
+        };
         Engine::start(Start {
             settings,
             clock: Arc::new(self.time.clone()),
-            disk: Arc::new(RealDisk::default()),
+            disk: Arc::new(RealDisk),
             signer: Arc::clone(&self.key) as Arc<dyn gost::Signer>,
             certificate: self.certificate.clone(),
         })
@@ -75,7 +83,11 @@ impl Running {
     /// Starts, with the region's registry applied.
     pub(crate) async fn region(&self) -> Engine {
         let engine = self.start().unwrap();
-        let change = RegistryChange { content: content(), prune: true, blobs: std::collections::BTreeMap::new() };
+        let change = RegistryChange {
+            content: content(),
+            prune: true,
+            blobs: std::collections::BTreeMap::new(),
+        };
         engine.apply_registry(change).await.unwrap();
         engine
     }

@@ -25,15 +25,47 @@ fn shifted(by: SignedDuration) -> MessageId {
 fn every_refusal_has_its_reason() {
     let minutes = SignedDuration::from_mins;
     let cases: Vec<(&str, Incoming, &str)> = vec![
-        ("older than 48 hours", city(|i| i.message_id = shifted(-minutes(48 * 60 + 1))), "stale_message_id"),
-        ("more than 15 minutes ahead", city(|i| i.message_id = shifted(minutes(16))), "stale_message_id"),
-        ("no such kind", request(participant("CITY"), fresh(1), "none"), "unknown_kind"),
+        (
+            "older than 48 hours",
+            city(|i| i.message_id = shifted(-minutes(48 * 60 + 1))),
+            "stale_message_id",
+        ),
+        (
+            "more than 15 minutes ahead",
+            city(|i| i.message_id = shifted(minutes(16))),
+            "stale_message_id",
+        ),
+        (
+            "no such kind",
+            request(participant("CITY"), fresh(1), "none"),
+            "unknown_kind",
+        ),
         ("the root of an answer", city(|i| rename(i, "Response")), "unknown_kind"),
-        ("no grant to request", request(participant("TOWN"), fresh(1), "plan"), "access_denied"),
-        ("no route", request(participant("CITY"), fresh(1), "lost"), "recipient_not_found"),
-        ("a local kind on a route out", request(participant("CITY"), fresh(1), "home"), "recipient_not_found"),
-        ("files outside the message, local route", city(|i| i.file_references = true), "file_references"),
-        ("end of life is now", city(|i| i.end_of_life = Some(start_time())), "end_of_life"),
+        (
+            "no grant to request",
+            request(participant("TOWN"), fresh(1), "plan"),
+            "access_denied",
+        ),
+        (
+            "no route",
+            request(participant("CITY"), fresh(1), "lost"),
+            "recipient_not_found",
+        ),
+        (
+            "a local kind on a route out",
+            request(participant("CITY"), fresh(1), "home"),
+            "recipient_not_found",
+        ),
+        (
+            "files outside the message, local route",
+            city(|i| i.file_references = true),
+            "file_references",
+        ),
+        (
+            "end of life is now",
+            city(|i| i.end_of_life = Some(start_time())),
+            "end_of_life",
+        ),
     ];
     for (case, incoming, expected) in cases {
         let mut region = Region::new();
@@ -58,7 +90,11 @@ fn freshness_is_measured_with_the_later_of_clock_and_journal() {
     region.accept(city(|i| i.message_id = late)).unwrap();
     region.now = start_time();
     let refusal = region.accept(city(|_| {})).unwrap_err();
-    assert_eq!(refusal.name(), "stale_message_id", "the journal was 72 hours later already");
+    assert_eq!(
+        refusal.name(),
+        "stale_message_id",
+        "the journal was 72 hours later already"
+    );
 }
 
 #[test]
@@ -69,15 +105,24 @@ fn an_identifier_is_accepted_once() {
 
     let foreign = request(participant("TOWN"), fresh(1), "pass");
     let seq = region.next_seq();
-    assert_eq!(region.accept(foreign), Err(Refusal::ForeignId(fresh(1))), "never AlreadySent to another sender");
+    assert_eq!(
+        region.accept(foreign),
+        Err(Refusal::ForeignId(fresh(1))),
+        "never AlreadySent to another sender"
+    );
     assert_eq!(region.events_from(seq), ["incident"]);
 }
 
 #[test]
 fn only_acceptance_is_remembered() {
     let mut region = Region::new();
-    region.accept(request(participant("CITY"), fresh(1), "lost")).unwrap_err();
-    assert!(region.accept(city(|_| {})).is_ok(), "the identifier of a refused message may be used again");
+    region
+        .accept(request(participant("CITY"), fresh(1), "lost"))
+        .unwrap_err();
+    assert!(
+        region.accept(city(|_| {})).is_ok(),
+        "the identifier of a refused message may be used again"
+    );
 }
 
 #[test]
@@ -126,8 +171,13 @@ fn a_provider_without_grant_gets_no_requests() {
 fn the_first_route_whose_condition_holds_is_taken() {
     let dynamic = |values: &[&str]| {
         let mut incoming = request(participant("CITY"), fresh(1), "both");
-        let Content::Request { routing, .. } = &mut incoming.content else { panic!("a request") };
-        *routing = RoutingFacts { dynamic: values.iter().map(|v| (*v).to_owned()).collect(), ..RoutingFacts::default() };
+        let Content::Request { routing, .. } = &mut incoming.content else {
+            panic!("a request")
+        };
+        *routing = RoutingFacts {
+            dynamic: values.iter().map(|v| (*v).to_owned()).collect(),
+            ..RoutingFacts::default()
+        };
         Region::new().accept(incoming).unwrap().recipient
     };
     assert_eq!(dynamic(&["south", "north"]), Party::Upstream(upstream()));
@@ -142,12 +192,20 @@ fn a_queue_has_a_quota_in_messages_and_octets() {
     for n in 1..=2 {
         region.accept(request(participant("CITY"), fresh(n), "plan")).unwrap();
     }
-    let full = region.accept(request(participant("CITY"), fresh(3), "plan")).unwrap_err();
+    let full = region
+        .accept(request(participant("CITY"), fresh(3), "plan"))
+        .unwrap_err();
     assert!(matches!(full, Refusal::Overflow { queue, .. } if queue.to_string() == "LAND/requests"));
 
     region.settings.queue_messages = 100;
     region.settings.queue_bytes = 3 * 36 - 1;
-    assert_eq!(region.accept(request(participant("CITY"), fresh(3), "plan")).unwrap_err().name(), "overflow");
+    assert_eq!(
+        region
+            .accept(request(participant("CITY"), fresh(3), "plan"))
+            .unwrap_err()
+            .name(),
+        "overflow"
+    );
     region.settings.queue_bytes += 1;
     assert!(region.accept(request(participant("CITY"), fresh(3), "plan")).is_ok());
 }
@@ -157,7 +215,13 @@ fn towards_an_upstream_each_sender_has_a_quota_of_its_own() {
     let mut region = Region::new();
     region.settings.queue_messages = 1;
     region.accept(request(participant("CITY"), fresh(1), "pass")).unwrap();
-    assert_eq!(region.accept(request(participant("CITY"), fresh(2), "pass")).unwrap_err().name(), "overflow");
+    assert_eq!(
+        region
+            .accept(request(participant("CITY"), fresh(2), "pass"))
+            .unwrap_err()
+            .name(),
+        "overflow"
+    );
     assert!(region.accept(request(participant("TOWN"), fresh(3), "pass")).is_ok());
 }
 
@@ -177,14 +241,25 @@ fn what_does_not_fit_its_schema_is_accepted_and_ends_with_a_notice_to_the_sender
     invalid.node = Some("N1".parse().unwrap());
     region.accept(invalid).unwrap();
     assert_eq!(region.events_from(1), ["accepted", "schema_rejected", "accepted"]);
-    assert!(region.take("LAND", TakeFrom::Requests).is_none(), "it never reaches its receiver");
+    assert!(
+        region.take("LAND", TakeFrom::Requests).is_none(),
+        "it never reaches its receiver"
+    );
 
-    assert!(region.take("CITY", TakeFrom::Responses(None)).is_none(), "the sub-queue of the request gets it");
-    let delivery = region.take("CITY", TakeFrom::Responses(Some("N1".parse().unwrap()))).unwrap();
+    assert!(
+        region.take("CITY", TakeFrom::Responses(None)).is_none(),
+        "the sub-queue of the request gets it"
+    );
+    let delivery = region
+        .take("CITY", TakeFrom::Responses(Some("N1".parse().unwrap())))
+        .unwrap();
     let notice: Notice = serde_json::from_slice(region.body(&delivery)).unwrap();
     assert_eq!(delivery.format, crate::command::NOTICE_FORMAT);
     assert_eq!(delivery.original_message_id, Some(fresh(1)));
-    assert_eq!((notice.reason, notice.original_message_id), (NoticeReason::InvalidContent, fresh(1)));
+    assert_eq!(
+        (notice.reason, notice.original_message_id),
+        (NoticeReason::InvalidContent, fresh(1))
+    );
     assert_eq!(notice.errors, errors);
     assert!(region.acknowledge("CITY", notice.message_id).is_ok());
 }

@@ -37,28 +37,55 @@ fn an_answer_goes_to_the_sub_queue_that_the_request_named() {
     let incoming = answer(participant("LAND"), id(&region, 2), token(&delivery), "plan");
     region.accept(incoming).unwrap();
     assert!(region.take("CITY", TakeFrom::Responses(None)).is_none());
-    assert!(region.take("CITY", TakeFrom::Responses(Some("N2".parse().unwrap()))).is_none());
-    let response = region.take("CITY", TakeFrom::Responses(Some("N1".parse().unwrap()))).unwrap();
+    assert!(
+        region
+            .take("CITY", TakeFrom::Responses(Some("N2".parse().unwrap())))
+            .is_none()
+    );
+    let response = region
+        .take("CITY", TakeFrom::Responses(Some("N1".parse().unwrap())))
+        .unwrap();
     assert_eq!(response.original_message_id, Some(delivery.message_id));
-    assert_eq!(response.exchange_note, delivery.exchange_note, "the request's note comes with the answer");
+    assert_eq!(
+        response.exchange_note, delivery.exchange_note,
+        "the request's note comes with the answer"
+    );
 }
 
 #[test]
 fn only_the_provider_that_was_handed_the_request_may_use_its_token() {
     let mut region = Region::new();
-    region.accept(request(participant("CITY"), id(&region, 1), "plan")).unwrap();
+    region
+        .accept(request(participant("CITY"), id(&region, 1), "plan"))
+        .unwrap();
     let exchange = region.message(1).unwrap().exchange.unwrap();
     let before = AnswerTo::Token(crate::decide::answer::token_text(1, &exchange.token));
     let early = answer(participant("LAND"), id(&region, 2), before.clone(), "plan");
-    assert_eq!(region.accept(early).unwrap_err().name(), "recipient_not_found", "not handed out yet");
+    assert_eq!(
+        region.accept(early).unwrap_err().name(),
+        "recipient_not_found",
+        "not handed out yet"
+    );
 
     region.take("LAND", TakeFrom::Requests).unwrap();
     let mut content = region.registry.content().clone();
-    let land = content.grants.iter().find(|g| g.party == participant("LAND")).unwrap().clone();
-    content.grants.push(crate::registry::Grant { party: participant("TOWN"), ..land });
+    let land = content
+        .grants
+        .iter()
+        .find(|g| g.party == participant("LAND"))
+        .unwrap()
+        .clone();
+    content.grants.push(crate::registry::Grant {
+        party: participant("TOWN"),
+        ..land
+    });
     region.registry = crate::registry::Registry::new(content);
     let foreign = answer(participant("TOWN"), id(&region, 3), before, "plan");
-    assert_eq!(region.accept(foreign).unwrap_err().name(), "recipient_not_found", "it was handed to LAND");
+    assert_eq!(
+        region.accept(foreign).unwrap_err().name(),
+        "recipient_not_found",
+        "it was handed to LAND"
+    );
 
     let wrong = AnswerTo::Token(crate::decide::answer::token_text(1, &[0; 16]));
     for to in [wrong, AnswerTo::Token(String::new()), AnswerTo::Token("я".repeat(32))] {
@@ -81,7 +108,10 @@ fn states_may_precede_the_final_answer_and_nothing_follows_it() {
         for (n, form) in [(5, Answer::Status), (6, Answer::Rejected), (7, payload("plan"))] {
             let incoming = answer(participant("LAND"), id(&region, n), token(&delivery), "plan");
             let refusal = region.accept(with(incoming, form)).unwrap_err();
-            assert_eq!(refusal, Refusal::RecipientNotFound("the request is already answered".to_owned()));
+            assert_eq!(
+                refusal,
+                Refusal::RecipientNotFound("the request is already answered".to_owned())
+            );
         }
     }
 }
@@ -96,18 +126,29 @@ fn an_answer_that_fails_its_schema_does_not_end_the_exchange() {
     region.accept(invalid).unwrap();
     assert!(region.take("CITY", TakeFrom::Responses(None)).is_none());
     let status = region.take("LAND", TakeFrom::Status).unwrap();
-    assert_eq!(status.original_message_id, Some(id(&region, 2)), "the provider learns of it in its status queue");
+    assert_eq!(
+        status.original_message_id,
+        Some(id(&region, 2)),
+        "the provider learns of it in its status queue"
+    );
     let corrected = answer(participant("LAND"), id(&region, 3), token(&delivery), "plan");
     assert!(region.accept(corrected).is_ok());
 }
 
 #[test]
 fn the_payload_must_be_the_answer_to_this_kind() {
-    let cases = [("both", "Response", "incorrect_response"), ("plan", "Request", "incorrect_response"), ("none", "Response", "unknown_kind")];
+    let cases = [
+        ("both", "Response", "incorrect_response"),
+        ("plan", "Request", "incorrect_response"),
+        ("none", "Response", "unknown_kind"),
+    ];
     for (kind, local, expected) in cases {
         let (mut region, delivery) = asked(None);
         let incoming = answer(participant("LAND"), id(&region, 2), token(&delivery), kind);
-        let root = crate::command::PayloadRoot { namespace: format!("urn:{kind}"), local: local.to_owned() };
+        let root = crate::command::PayloadRoot {
+            namespace: format!("urn:{kind}"),
+            local: local.to_owned(),
+        };
         let refusal = region.accept(with(incoming, Answer::Payload(root))).unwrap_err();
         assert_eq!(refusal.name(), expected, "{kind} {local}");
     }
@@ -135,13 +176,22 @@ fn a_token_lives_until_thirty_days_after_the_final_answer() {
     region.tick();
     let again = |region: &Region| answer(participant("LAND"), id(region, 3), token(&delivery), "plan");
     let refusal = region.accept(again(&region)).unwrap_err();
-    assert_eq!(refusal, Refusal::RecipientNotFound("the request is already answered".to_owned()));
+    assert_eq!(
+        refusal,
+        Refusal::RecipientNotFound("the request is already answered".to_owned())
+    );
     region.pass(SignedDuration::from_secs(2));
     region.tick();
     let refusal = region.accept(again(&region)).unwrap_err();
-    assert_eq!(refusal, Refusal::RecipientNotFound("the token leads nowhere".to_owned()));
+    assert_eq!(
+        refusal,
+        Refusal::RecipientNotFound("the token leads nowhere".to_owned())
+    );
 }
 
 fn payload(kind: &str) -> Answer {
-    Answer::Payload(crate::command::PayloadRoot { namespace: format!("urn:{kind}"), local: "Response".to_owned() })
+    Answer::Payload(crate::command::PayloadRoot {
+        namespace: format!("urn:{kind}"),
+        local: "Response".to_owned(),
+    })
 }

@@ -11,19 +11,26 @@ fn region_with(kinds: &[&str]) -> (Region, Vec<MessageId>) {
     let mut ids = Vec::new();
     for (n, kind) in (1..).zip(kinds) {
         ids.push(id_at(region.now, n));
-        region.accept(request(participant("CITY"), id_at(region.now, n), kind)).unwrap();
+        region
+            .accept(request(participant("CITY"), id_at(region.now, n), kind))
+            .unwrap();
     }
     (region, ids)
 }
 
 fn root(kind: &str) -> PayloadRoot {
-    PayloadRoot { namespace: format!("urn:{kind}"), local: "Request".to_owned() }
+    PayloadRoot {
+        namespace: format!("urn:{kind}"),
+        local: "Request".to_owned(),
+    }
 }
 
 #[test]
 fn messages_come_in_the_order_of_acceptance_over_all_kinds() {
     let (mut region, ids) = region_with(&["plan", "both", "plan", "both"]);
-    let taken: Vec<_> = (0..4).map(|_| region.take("LAND", TakeFrom::Requests).unwrap().message_id).collect();
+    let taken: Vec<_> = (0..4)
+        .map(|_| region.take("LAND", TakeFrom::Requests).unwrap().message_id)
+        .collect();
     assert_eq!(taken, ids);
     assert!(region.take("LAND", TakeFrom::Requests).is_none());
 }
@@ -31,7 +38,11 @@ fn messages_come_in_the_order_of_acceptance_over_all_kinds() {
 #[test]
 fn a_selector_gets_its_kind_alone() {
     let (mut region, ids) = region_with(&["plan", "both", "plan"]);
-    let mut take = || region.take_kind("LAND", TakeFrom::Requests, Some(root("both"))).unwrap();
+    let mut take = || {
+        region
+            .take_kind("LAND", TakeFrom::Requests, Some(root("both")))
+            .unwrap()
+    };
     assert_eq!(take().map(|d| d.message_id), Some(ids[1]));
     assert!(take().is_none());
 }
@@ -40,7 +51,9 @@ fn a_selector_gets_its_kind_alone() {
 fn a_selector_must_name_a_kind_that_the_caller_provides() {
     let (mut region, _) = region_with(&["plan"]);
     for kind in ["none", "pass"] {
-        let refusal = region.take_kind("LAND", TakeFrom::Requests, Some(root(kind))).unwrap_err();
+        let refusal = region
+            .take_kind("LAND", TakeFrom::Requests, Some(root(kind)))
+            .unwrap_err();
         assert_eq!(refusal.name(), "unknown_message_type", "{kind}");
     }
 }
@@ -51,20 +64,40 @@ fn what_is_handed_out_is_hidden_until_the_lease_ends_and_keeps_its_place() {
     region.take("LAND", TakeFrom::Requests).unwrap();
     region.pass(SignedDuration::from_mins(15) - SignedDuration::from_secs(1));
     region.tick();
-    assert_eq!(region.take("LAND", TakeFrom::Requests).unwrap().message_id, ids[1], "the first is still handed out");
+    assert_eq!(
+        region.take("LAND", TakeFrom::Requests).unwrap().message_id,
+        ids[1],
+        "the first is still handed out"
+    );
     region.pass(SignedDuration::from_secs(1));
     region.tick();
-    assert_eq!(region.take("LAND", TakeFrom::Requests).unwrap().message_id, ids[0], "again, before all that is younger");
+    assert_eq!(
+        region.take("LAND", TakeFrom::Requests).unwrap().message_id,
+        ids[0],
+        "again, before all that is younger"
+    );
 }
 
 #[test]
 fn an_acknowledgement_ends_a_message_once() {
     let (mut region, ids) = region_with(&["plan"]);
-    assert_eq!(region.acknowledge("LAND", ids[0]), Err(Refusal::TargetNotFound(ids[0])), "never handed out");
+    assert_eq!(
+        region.acknowledge("LAND", ids[0]),
+        Err(Refusal::TargetNotFound(ids[0])),
+        "never handed out"
+    );
     region.take("LAND", TakeFrom::Requests).unwrap();
-    assert_eq!(region.acknowledge("CITY", ids[0]), Err(Refusal::TargetNotFound(ids[0])), "foreign");
+    assert_eq!(
+        region.acknowledge("CITY", ids[0]),
+        Err(Refusal::TargetNotFound(ids[0])),
+        "foreign"
+    );
     assert!(!region.acknowledge("LAND", ids[0]).unwrap().late);
-    assert_eq!(region.acknowledge("LAND", ids[0]), Err(Refusal::TargetNotFound(ids[0])), "already acknowledged");
+    assert_eq!(
+        region.acknowledge("LAND", ids[0]),
+        Err(Refusal::TargetNotFound(ids[0])),
+        "already acknowledged"
+    );
     region.pass(SignedDuration::from_hours(1));
     region.tick();
     assert!(region.take("LAND", TakeFrom::Requests).is_none());

@@ -43,7 +43,9 @@ fn a_request_is_routed_and_its_answer_goes_back_north() {
     region.receive(from_upstream(asked, "plan")).unwrap();
     let delivery = region.take("LAND", TakeFrom::Requests).unwrap();
     let to = AnswerTo::Token(delivery.reply_token.clone().unwrap());
-    let accepted = region.accept(answer(participant("LAND"), id(&region, 2), to, "plan")).unwrap();
+    let accepted = region
+        .accept(answer(participant("LAND"), id(&region, 2), to, "plan"))
+        .unwrap();
     assert_eq!(accepted.recipient, Party::Upstream(upstream()));
     assert!(region.start_forward(accepted.seq, id(&region, 2)).is_ok());
     assert_eq!(region.message(accepted.seq).unwrap().lane(), "LAND/plan");
@@ -53,7 +55,10 @@ fn a_request_is_routed_and_its_answer_goes_back_north() {
 fn age_does_not_matter() {
     let mut region = Region::new();
     let old = id_at(region.now - SignedDuration::from_hours(24 * 5), 1);
-    assert!(matches!(region.receive(from_upstream(old, "plan")), Ok(Received::Accepted(_))));
+    assert!(matches!(
+        region.receive(from_upstream(old, "plan")),
+        Ok(Received::Accepted(_))
+    ));
 }
 
 #[test]
@@ -64,7 +69,11 @@ fn a_duplicate_is_known_until_thirty_days_after_our_acknowledgement() {
     for _ in 0..3 {
         region.pass(SignedDuration::from_hours(24 * 40));
         region.tick();
-        assert_eq!(region.receive(from_upstream(pulled, "plan")), Ok(Received::Duplicate), "not acknowledged yet");
+        assert_eq!(
+            region.receive(from_upstream(pulled, "plan")),
+            Ok(Received::Duplicate),
+            "not acknowledged yet"
+        );
     }
     region.acknowledged_upstream(pulled);
     region.pass(SignedDuration::from_hours(24 * 30) - SignedDuration::from_secs(1));
@@ -72,7 +81,10 @@ fn a_duplicate_is_known_until_thirty_days_after_our_acknowledgement() {
     assert_eq!(region.receive(from_upstream(pulled, "plan")), Ok(Received::Duplicate));
     region.pass(SignedDuration::from_secs(2));
     region.tick();
-    assert!(matches!(region.receive(from_upstream(pulled, "plan")), Ok(Received::Accepted(_))));
+    assert!(matches!(
+        region.receive(from_upstream(pulled, "plan")),
+        Ok(Received::Accepted(_))
+    ));
 }
 
 #[test]
@@ -80,7 +92,10 @@ fn a_local_identifier_does_not_collide_with_a_pulled_one() {
     let mut region = Region::new();
     let same = id(&region, 1);
     region.accept(request(participant("CITY"), same, "plan")).unwrap();
-    assert!(matches!(region.receive(from_upstream(same, "plan")), Ok(Received::Accepted(_))));
+    assert!(matches!(
+        region.receive(from_upstream(same, "plan")),
+        Ok(Received::Accepted(_))
+    ));
     let taken = [(); 2].map(|()| region.take("LAND", TakeFrom::Requests).unwrap().seq);
     assert_eq!(taken, [1, 2]);
     assert_eq!(region.acknowledge("LAND", same).unwrap().seq, 2);
@@ -90,7 +105,11 @@ fn a_local_identifier_does_not_collide_with_a_pulled_one() {
 
 #[test]
 fn what_cannot_be_placed_is_accepted_into_quarantine() {
-    let cases = [("none", "no kind"), ("pass", "may not request"), ("lost", "may not request")];
+    let cases = [
+        ("none", "no kind"),
+        ("pass", "may not request"),
+        ("lost", "may not request"),
+    ];
     for (kind, cause) in cases {
         let mut region = Region::new();
         let received = region.receive(from_upstream(id(&region, 1), kind)).unwrap();
@@ -110,12 +129,19 @@ fn a_retry_places_it_with_the_registry_as_it_is_then() {
     region.revoke(&Party::Upstream(upstream()));
     let received = region.receive(from_upstream(id(&region, 1), "plan")).unwrap();
     assert!(quarantined(&received).contains("may not request"));
-    assert!(region.decide(1, QuarantineDecision::Retry).is_err(), "nothing has changed");
+    assert!(
+        region.decide(1, QuarantineDecision::Retry).is_err(),
+        "nothing has changed"
+    );
     region.registry = Registry::new(full);
     region.decide(1, QuarantineDecision::Retry).unwrap();
     let delivery = region.take("LAND", TakeFrom::Requests).unwrap();
     let to = AnswerTo::Token(delivery.reply_token.unwrap());
-    assert!(region.accept(answer(participant("LAND"), id(&region, 2), to, "plan")).is_ok());
+    assert!(
+        region
+            .accept(answer(participant("LAND"), id(&region, 2), to, "plan"))
+            .is_ok()
+    );
 }
 
 #[test]
@@ -127,18 +153,33 @@ fn what_fails_its_schema_waits_for_a_person() {
     }
     assert!(quarantined(&region.receive(incoming).unwrap()).contains("schema"));
     region.decide(1, QuarantineDecision::Retry).unwrap();
-    assert!(region.take("LAND", TakeFrom::Requests).is_some(), "a person may let it pass");
+    assert!(
+        region.take("LAND", TakeFrom::Requests).is_some(),
+        "a person may let it pass"
+    );
 }
 
 #[test]
 fn an_answer_comes_home_under_the_senders_identifier() {
     let (mut region, own, northbound) = sent();
-    let home = answer(Party::Upstream(upstream()), id(&region, 3), AnswerTo::Original(northbound), "pass");
+    let home = answer(
+        Party::Upstream(upstream()),
+        id(&region, 3),
+        AnswerTo::Original(northbound),
+        "pass",
+    );
     assert!(matches!(region.receive(home), Ok(Received::Accepted(_))));
-    let delivery = region.take("CITY", TakeFrom::Responses(Some("N1".parse().unwrap()))).unwrap();
+    let delivery = region
+        .take("CITY", TakeFrom::Responses(Some("N1".parse().unwrap())))
+        .unwrap();
     assert_eq!(delivery.original_message_id, Some(own));
 
-    let second = answer(Party::Upstream(upstream()), id(&region, 4), AnswerTo::Original(northbound), "pass");
+    let second = answer(
+        Party::Upstream(upstream()),
+        id(&region, 4),
+        AnswerTo::Original(northbound),
+        "pass",
+    );
     assert!(quarantined(&region.receive(second).unwrap()).contains("already answered"));
 }
 
@@ -158,8 +199,16 @@ fn a_rejection_by_the_bus_ends_the_exchange_and_other_states_do_not() {
 fn an_answer_of_the_wrong_kind_waits_for_a_person() {
     let (mut region, _, northbound) = sent();
     for (n, kind) in [(3, "plan"), (4, "none")] {
-        let wrong = answer(Party::Upstream(upstream()), id(&region, n), AnswerTo::Original(northbound), kind);
-        assert!(matches!(region.receive(wrong), Ok(Received::Quarantined { .. })), "{kind}");
+        let wrong = answer(
+            Party::Upstream(upstream()),
+            id(&region, n),
+            AnswerTo::Original(northbound),
+            kind,
+        );
+        assert!(
+            matches!(region.receive(wrong), Ok(Received::Quarantined { .. })),
+            "{kind}"
+        );
     }
 }
 
@@ -195,12 +244,21 @@ fn an_answer_without_a_request_is_no_request() {
 fn a_full_disk_pauses_pulling() {
     let mut region = Region::new();
     region.closed = Some("the disk is full");
-    assert_eq!(region.receive(from_upstream(id(&region, 1), "plan")).unwrap_err().name(), "unavailable");
+    assert_eq!(
+        region
+            .receive(from_upstream(id(&region, 1), "plan"))
+            .unwrap_err()
+            .name(),
+        "unavailable"
+    );
 }
 
 #[test]
 fn no_quota_bounds_what_is_pulled() {
     let mut region = Region::new();
     region.settings.queue_messages = 0;
-    assert!(matches!(region.receive(from_upstream(id(&region, 1), "plan")), Ok(Received::Accepted(_))));
+    assert!(matches!(
+        region.receive(from_upstream(id(&region, 1), "plan")),
+        Ok(Received::Accepted(_))
+    ));
 }

@@ -67,7 +67,14 @@ fn what_may_be_upstream_already_does_not_expire() {
     region.pass(DAY * 40);
     region.tick();
     assert!(!ended(&region), "an attempt is under way");
-    region.outcome(1, ForwardOutcome::NotSent { cause: "refused".to_owned() }).unwrap();
+    region
+        .outcome(
+            1,
+            ForwardOutcome::NotSent {
+                cause: "refused".to_owned(),
+            },
+        )
+        .unwrap();
     region.tick();
     assert!(ended(&region));
 }
@@ -88,12 +95,17 @@ fn notices_expire_without_further_notice() {
 #[test]
 fn an_upstreams_request_that_expires_is_answered_north_with_a_notice() {
     let mut region = Region::new();
-    region.receive(request(Party::Upstream(upstream()), id_at(region.now, 1), "plan")).unwrap();
+    region
+        .receive(request(Party::Upstream(upstream()), id_at(region.now, 1), "plan"))
+        .unwrap();
     region.pass(DAY * 30);
     region.tick();
     let notice = (2..region.next_seq()).find_map(|seq| region.message(seq)).unwrap();
     assert_eq!(notice.recipient, Some(Party::Upstream(upstream())));
-    assert_eq!((notice.message_type, notice.lane().as_str()), (MessageType::Response, "LAND/plan"));
+    assert_eq!(
+        (notice.message_type, notice.lane().as_str()),
+        (MessageType::Response, "LAND/plan")
+    );
 }
 
 #[test]
