@@ -252,8 +252,9 @@ impl Findings {
 /// The registry: what a running gateway says, or the last that the journal of a stopped one names.
 fn registry(settings: &Settings) -> Result<RegistryContent, String> {
     if std::os::unix::net::UnixStream::connect(&settings.admin.socket).is_ok() {
-        let store = store::Store::open(settings).map_err(|failure| failure.to_string())?;
-        return store.ask(Request::Registry).map_err(|failure| failure.to_string());
+        return store::Store::running(settings)
+            .ask(Request::Registry)
+            .map_err(|failure| failure.to_string());
     }
     let dir = settings.node.data_dir.join("journal");
     if !dir.is_dir() {

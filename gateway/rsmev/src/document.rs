@@ -199,7 +199,8 @@ impl Lines {
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     file: Rc<str>,
-    problems: Rc<RefCell<Vec<Problem>>>,
+    /// With the line, by which they are sorted in the end.
+    problems: Rc<RefCell<Vec<(usize, Problem)>>>,
 }
 
 impl Report {
@@ -223,16 +224,20 @@ impl Report {
             Origin::Environment(name) => format!("environment {name}"),
             Origin::Default => self.file.to_string(),
         };
-        self.problems.borrow_mut().push(Problem {
+        let line = if let Origin::Line(line) = origin { *line } else { 0 };
+        let problem = Problem {
             place,
             key: key.into(),
             text: text.into(),
-        });
+        };
+        self.problems.borrow_mut().push((line, problem));
     }
 
     /// What was read if nothing was wrong, else everything that was.
     pub(crate) fn conclude<T>(self, read: Option<T>) -> Result<T, Problems> {
-        let problems = self.problems.take();
+        let mut problems = self.problems.take();
+        problems.sort_by_key(|(line, _)| *line);
+        let problems: Vec<_> = problems.into_iter().map(|(_, problem)| problem).collect();
         match read {
             Some(read) if problems.is_empty() => Ok(read),
             _ => Err(Problems(problems)),
@@ -365,9 +370,11 @@ impl<'a> Section<'a> {
 /// The known word nearest to one that is not, if it is near enough to be a slip of the pen.
 pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
-    let scored = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate));
+    let begins = |candidate: &str| word.starts_with(candidate) || candidate.starts_with(word);
+    let scored = known.iter().map(|candidate| {
+        let distance = strsim::damerau_levenshtein(word, candidate);
+        (if begins(candidate) { distance.min(1) } else { distance }, *candidate)
+    });
     scored
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= allowed)
@@ -390,9 +397,12 @@ mod tests {
 
     #[test]
     fn syntax_errors_come_all_together_with_their_lines() {
-        let problems = parse("f.toml", "a = \nb = 2\nc = [1\nd = \"x\n").unwrap_err();
+        let problems = parse("f.toml", "a = 1\nb = 2\nc = [1\nd = \"x\"\n").unwrap_err();
         assert!(problems.0.len() >= 2, "{problems}");
-        assert!(problems.0[0].place.starts_with("f.toml:1"), "{problems}");
+        assert!(
+            problems.0.iter().all(|problem| problem.place == "f.toml:4"),
+            "{problems}"
+        );
     }
 
     #[test]

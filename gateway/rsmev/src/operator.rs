@@ -125,9 +125,32 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Re
                 prune,
                 blobs: blobs.0,
             };
+            let change = tokio::task::spawn_blocking(move || check_schemas(&change).map(|()| change)).await;
+            let change = change.map_err(text)??;
             to_json(engine.apply_registry(change).await.map_err(text)?)
         }
     }
+}
+
+/// Whoever asks: what does not compile, has a DTD or leads out of its folder never reaches the doors.
+fn check_schemas(change: &RegistryChange) -> Result<(), String> {
+    for kind in change.content.kinds.values() {
+        let Some(schema) = &kind.schema else { continue };
+        let file = |(path, hash): (&String, &String)| {
+            let octets = change
+                .blobs
+                .get(hash)
+                .ok_or_else(|| format!("kind {}: {path} is missing", kind.name))?;
+            Ok((path.clone(), octets.clone()))
+        };
+        let files = schema
+            .files
+            .iter()
+            .map(file)
+            .collect::<Result<BTreeMap<_, _>, String>>()?;
+        smev3::schema::compile(&schema.main, &files).map_err(|error| format!("kind {}: {error}", kind.name))?;
+    }
+    Ok(())
 }
 
 async fn decide(engine: &Engine, ids: &[MessageId], reason: Option<&str>, by: &str) -> Vec<Decided> {

@@ -45,13 +45,18 @@ impl Store {
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
         let socket = &settings.admin.socket;
         match UnixStream::connect(socket) {
-            Ok(_) => Ok(Self::Running(socket.as_path().into())),
+            Ok(_) => Ok(Self::running(settings)),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failure::refused(format!(
                 "{}: you may not talk to the gateway; become a member of the socket's group, or root",
                 socket.display()
             ))),
             Err(_) => Self::open_stopped(settings),
         }
+    }
+
+    /// The gateway that is known to be running.
+    pub(crate) fn running(settings: &Settings) -> Self {
+        Self::Running(settings.admin.socket.as_path().into())
     }
 
     fn open_stopped(settings: &Settings) -> Result<Self, Failure> {

@@ -57,24 +57,40 @@ fn show(entries: Vec<Entry>, out: &mut Out) -> Result<(), Failure> {
 /// Fields that prove something but tell a reader nothing, or that lead into the spool.
 const NOT_FOR_PEOPLE: &[&str] = &[
     "type",
+    "message",
     "evidence",
     "parts",
     "token",
     "signature",
     "certificate",
+    "note",
     "exchange_note",
+    "door",
+];
+/// What a reader looks for first, in this order; the rest follows by name.
+const FIRST: &[&str] = &[
+    "id",
+    "sender",
+    "recipient",
+    "kind",
+    "outcome",
+    "decision",
+    "by",
+    "until",
 ];
 /// Longest text of one field.
 const FIELD: usize = 80;
 
 /// The event's fields in short: `kind=gpzu sender=MUN001`.
 fn details(event: &Value) -> String {
-    let fields = event
-        .as_object()
+    let fields = event.as_object().into_iter().flatten();
+    let mut fields: Vec<_> = fields
+        .filter(|(name, _)| !NOT_FOR_PEOPLE.contains(&name.as_str()))
+        .collect();
+    fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+    let shown = fields
         .into_iter()
-        .flatten()
-        .filter(|(name, _)| !NOT_FOR_PEOPLE.contains(&name.as_str()));
-    let shown = fields.filter_map(|(name, value)| Some(format!("{name}={}", short(value)?)));
+        .filter_map(|(name, value)| Some(format!("{name}={}", short(value)?)));
     shown.collect::<Vec<_>>().join(" ")
 }
 
@@ -117,7 +133,7 @@ mod tests {
         });
         assert_eq!(
             details(&event),
-            "bytes=17 cause=\"a b\" kind=gpzu recipient=upstream/federal sender=MUN001"
+            "sender=MUN001 recipient=upstream/federal kind=gpzu bytes=17 cause=\"a b\""
         );
     }
 }

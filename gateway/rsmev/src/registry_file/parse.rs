@@ -112,7 +112,11 @@ impl Parser<'_> {
             "local" => Ok(Scope::Local),
             other => Err(format!("must be \"any\" or \"local\", not {other:?}")),
         });
-        let bundle = section.optional("schema", |node| bundle::read(self.folder, node.text()?));
+        let bundle = section.optional("schema", |node| {
+            let bundle = bundle::read(self.folder, node.text()?)?;
+            let compiled = smev3::schema::compile(&bundle.main, &bundle.files);
+            compiled.map(|_| bundle).map_err(|error| error.to_string())
+        });
         section.finish();
         let schema_is_fine = bundle.is_some() || !section.has("schema");
         let (Some(name), Some(namespace), Some(request), Some(response), true) =

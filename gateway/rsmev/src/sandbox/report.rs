@@ -41,10 +41,7 @@ pub(super) async fn conclude(world: &World, account: &Account) -> Result<Verdict
     };
     findings.push((twice.is_empty(), told));
     let waiting: u64 = world.queues().await?.iter().map(|queue| queue.messages).sum();
-    findings.push((
-        waiting == 0,
-        format!("{waiting} messages are left in the gateway's queues"),
-    ));
+    findings.push((waiting == 0, format!("the gateway's queues hold {waiting} messages")));
     let quarantine = world.command(&["quarantine", "list", "--output", "json"]).await?;
     findings.push((
         quarantine.trim() == "[]",
@@ -86,7 +83,7 @@ pub(super) fn print(account: &Account, verdict: &Verdict) -> Result<(), Failure>
         ">ANSWERED",
         ">REJECTED",
         ">WAITED",
-        ">CAME AGAIN",
+        ">REDELIVERED",
     ]);
     let mut times = Table::new(&[
         "",

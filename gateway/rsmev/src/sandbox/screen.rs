@@ -121,7 +121,7 @@ impl Screen {
         };
         let sum = |value: fn(&super::account::WayFigures) -> u64| figures.ways.values().map(value).sum::<u64>();
         let rest = format!(
-            "  came again {}   rejected by the provider {}   wrong calls refused {}   news on the way {}",
+            "  redelivered {}   rejected by the provider {}   wrong calls refused {}   news on the way {}",
             sum(|way| way.redelivered),
             sum(|way| way.rejected),
             figures.refused.values().sum::<u64>(),

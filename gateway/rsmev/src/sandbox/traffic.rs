@@ -18,8 +18,10 @@ use super::world::{FEDERAL_CONSUMER, FEDERAL_KIND, LOCAL_KIND, World, number};
 
 /// Between two messages of a consumer.
 const SEND_EVERY: Duration = Duration::from_millis(220);
-/// Between two messages of the federal consumer.
-const FEDERAL_SEND_EVERY: Duration = Duration::from_millis(700);
+/// How often the federal consumer looks what came back.
+const FEDERAL_LOOKS_EVERY: Duration = Duration::from_millis(100);
+/// It sends each time it has looked so often.
+const FEDERAL_SENDS_EACH: u64 = 7;
 /// Before an empty queue is looked at again.
 const POLL_EVERY: Duration = Duration::from_millis(120);
 /// Before a call is tried again whose answer did not come.
@@ -300,11 +302,11 @@ impl System {
 
 /// Sends requests into the region, and looks what came back to the bus.
 async fn federal_consumer(bus: Emulator, account: Arc<Account>, stage: watch::Receiver<Stage>) {
-    let mut ticks = tokio::time::interval(FEDERAL_SEND_EVERY);
+    let mut ticks = tokio::time::interval(FEDERAL_LOOKS_EVERY);
     for turn in 0_u64.. {
         ticks.tick().await;
         let now = *stage.borrow();
-        if now == Stage::Sending {
+        if now == Stage::Sending && turn % FEDERAL_SENDS_EACH == 0 {
             let data = RequestData::new(payload(LOCAL_KIND, 1_000_000 + turn));
             let id = data.message_id.clone();
             account.sending(&id, Way::Down);

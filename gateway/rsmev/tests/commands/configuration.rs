@@ -1,0 +1,161 @@
+//! Usage, configuration errors, `check`.
+
+use crate::place::{Place, rsmev};
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_help_is_0() {
+    for arguments in [
+        &["frobnicate"][..],
+        &["queue"],
+        &["trace", "not-an-id"],
+        &["serve", "--test-clock", "soon"],
+    ] {
+        let status = rsmev().args(arguments).output().unwrap().status;
+        assert_eq!(status.code(), Some(2), "{arguments:?}");
+    }
+    let help = rsmev().arg("--help").output().unwrap();
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).unwrap();
+    for command in [
+        "serve",
+        "check",
+        "sandbox",
+        "keys",
+        "registry",
+        "queue",
+        "trace",
+        "quarantine",
+        "journal",
+        "index",
+    ] {
+        assert!(text.contains(command), "{command}: {text}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_name_one() {
+    let stderr = Place::empty().command(&["queue", "list"]).fails(1);
+    assert!(
+        stderr.contains("/etc/rsmev/gateway.toml") && stderr.contains("--config FILE"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn every_error_is_reported_at_once_with_file_line_and_key() {
+    let place = Place::empty();
+    place.write(
+        "gateway.toml",
+        "[node]\nmnemonic = \"RSMEV 73\"\ndata_dir = \"/var/lib/rsmev\"\n\n[keys]\nprivate_key = \"k\"\ncertificate = \"c\"\n\n\
+         [smev3]\nlisten = \"nowhere\"\nredelivry = \"15m\"\nstale_after = \"two days\"\n\n[limits]\nbody_bytes = 8\n\n\
+         [[upstream]]\nname = \"federal\"\nurl = \"ftp://bus\"\ntrusted_signers = []\nversion = \"2.0\"\n\n[loging]\n",
+    );
+    let stderr = place.operate(&["queue", "list"]).fails(1);
+    for expected in [
+        "gateway.toml:2: node.mnemonic: ",
+        "gateway.toml:10: smev3.listen: \"nowhere\" is not an address",
+        "gateway.toml:11: smev3.redelivry: unknown key; did you mean \"redelivery\"?",
+        "gateway.toml:12: smev3.stale_after: \"two days\" is not a duration",
+        "gateway.toml:15: limits.body_bytes: ",
+        "gateway.toml:19: upstream[1].url: ",
+        "gateway.toml:20: upstream[1].trusted_signers: ",
+        "gateway.toml:21: upstream[1].version: ",
+        "gateway.toml:23: loging: unknown key; did you mean \"log\"?",
+    ] {
+        assert!(stderr.contains(expected), "{expected}\n{stderr}");
+    }
+}
+
+#[test]
+fn syntax_errors_name_the_line() {
+    let place = Place::empty();
+    place.write("gateway.toml", "[node]\nmnemonic = \n");
+    assert!(place.operate(&["queue", "list"]).fails(1).contains("gateway.toml:2: "));
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_its_errors_name_the_variable() {
+    let place = Place::new();
+    let run = |name: &str, value: &str| {
+        let mut command = place.prepare(&["--config", "gateway.toml", "check"]);
+        let output = command.env(name, value).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, stdout) = run("RSMEV__LIMITS__BODY_BYTES", "lots");
+    assert_eq!(code, Some(1));
+    assert!(
+        stdout.contains("environment RSMEV__LIMITS__BODY_BYTES: limits.body_bytes: \"lots\" is not a size"),
+        "{stdout}"
+    );
+    let (code, stdout) = run("RSMEV__LIMITS__BODY_BITES", "1 MiB");
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("did you mean \"body_bytes\"?"), "{stdout}");
+    assert_eq!(run("RSMEV__LIMITS__QUEUE_MESSAGES", "5").0, Some(0));
+}
+
+#[test]
+fn check_finds_nothing_wrong_with_what_is_right() {
+    let place = Place::new();
+    let stdout = place.operate(&["check"]).ok();
+    assert!(stdout.contains("Everything is in order, 0 warnings."), "{stdout}");
+}
+
+#[test]
+fn check_reports_every_problem_and_warns_of_an_open_door() {
+    let place = Place::new();
+    let text = place.configuration("\"0.0.0.0:7500\"", "\"127.0.0.1:0\"")
+        + "[[upstream]]\nname = \"federal\"\nurl = \"http://127.0.0.1:1/ws\"\ntrusted_signers = [\"absent.crt\"]\n";
+    place.write("gateway.toml", &text);
+    std::fs::remove_file(place.path("gateway.key")).unwrap();
+    let done = place.operate(&["check"]);
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stdout.contains("warning  smev3.listen 0.0.0.0:7500: without TLS"),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stdout.contains("gateway.key: "), "{}", done.stdout);
+    assert!(done.stdout.contains("error    absent.crt: "), "{}", done.stdout);
+    assert!(done.stdout.contains("2 errors, 1 warnings"), "{}", done.stdout);
+}
+
+#[test]
+fn the_installed_configuration_is_valid_and_shows_the_defaults() {
+    let text = include_str!("../../../../config/gateway.toml");
+    let place = Place::empty();
+    place.write("gateway.toml", text);
+    // Its keys and data are not there; the configuration itself is fine.
+    let done = place.operate(&["check"]);
+    assert!(
+        done.stdout.contains("ok       gateway.toml: configuration"),
+        "{}",
+        done.stdout
+    );
+    // With everything uncommented it must be valid too: what is commented out are examples that work.
+    let uncomment = |line: &str| match line.strip_prefix("# ") {
+        Some(rest)
+            if rest.starts_with("[[")
+                || rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.trim_end().contains(' ')) =>
+        {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    place.write(
+        "gateway.toml",
+        &text.lines().map(uncomment).collect::<Vec<_>>().join("\n"),
+    );
+    let done = place.operate(&["check"]);
+    assert!(
+        done.stdout.contains("ok       gateway.toml: configuration"),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stdout.contains("federal.crt"),
+        "the upstream was read: {}",
+        done.stdout
+    );
+}

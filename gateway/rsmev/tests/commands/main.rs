@@ -1,0 +1,9 @@
+//! The command line as an operator meets it: the real executable, its output and its exit codes.
+#![forbid(unsafe_code)]
+
+mod configuration;
+mod keys;
+mod messages;
+mod place;
+mod registry;
+mod serving;

@@ -1,0 +1,155 @@
+//! What the operators' commands tell about a message, while the gateway runs and after it has stopped.
+
+use emulator::{Identity, Participant, Version};
+
+use crate::place::{Gateway, Place};
+
+const KIND: &str = "urn://test/gpzu/1.0.0";
+
+fn region(place: &Place) -> Identity {
+    let consumer = Identity::generate("MUN001").unwrap();
+    let provider = Identity::generate("GISOGD73").unwrap();
+    place.write("registry/a.crt", &consumer.certificate().to_pem());
+    place.write("registry/b.crt", &provider.certificate().to_pem());
+    place.write(
+        "registry/region.toml",
+        &format!(
+            "[[participant]]\nmnemonic = \"MUN001\"\nname = \"a\"\ncertificates = [\"a.crt\"]\n\
+             [[participant]]\nmnemonic = \"GISOGD73\"\nname = \"b\"\ncertificates = [\"b.crt\"]\n\
+             [[kind]]\nname = \"gpzu\"\nnamespace = \"{KIND}\"\nrequest = \"Request\"\nresponse = \"Response\"\n\
+             [[grant]]\nparticipant = \"MUN001\"\nkind = \"gpzu\"\nmay = [\"request\"]\n\
+             [[grant]]\nparticipant = \"GISOGD73\"\nkind = \"gpzu\"\nmay = [\"provide\"]\n\
+             [[route]]\nkind = \"gpzu\"\nto = \"GISOGD73\"\n"
+        ),
+    );
+    consumer
+}
+
+fn send(place: &Place, gateway: &Gateway, identity: Identity) -> String {
+    let pem = std::fs::read(place.path("gateway.crt")).unwrap();
+    let certificate = gost::Certificate::from_pem_or_der(&pem).unwrap();
+    let url = format!("http://{}/ws", gateway.address("door is open"));
+    let consumer = Participant::new(identity, Version::V1_2, &url, certificate).unwrap();
+    let request = consumer.new_request(format!(
+        "<Request xmlns=\"{KIND}\"><SecretWord>kolobok</SecretWord></Request>"
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(consumer.send_request(&request)).unwrap();
+    request.message_id
+}
+
+#[test]
+fn a_message_is_seen_in_its_queue_in_its_trace_and_in_the_journal() {
+    let place = Place::new();
+    let consumer = region(&place);
+    let gateway = place.serve(&[]);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    let id = send(&place, &gateway, consumer);
+
+    let look = || {
+        let queues = place.operate(&["queue", "list", "--output", "json"]).json();
+        assert_eq!(queues[0]["queue"], "GISOGD73/requests", "{queues}");
+        assert_eq!(queues[0]["messages"], 1, "{queues}");
+        let table = place.operate(&["queue", "list"]).ok();
+        assert!(
+            table.starts_with("QUEUE") && table.contains("GISOGD73/requests"),
+            "{table}"
+        );
+        let messages = place
+            .operate(&["queue", "show", "GISOGD73/requests", "--output", "json"])
+            .json();
+        assert_eq!(messages[0]["message_id"], id.as_str(), "{messages}");
+        let table = place.operate(&["queue", "show", "GISOGD73/requests"]).ok();
+        assert!(
+            table.contains(&id) && table.contains("MUN001") && table.contains("gpzu"),
+            "{table}"
+        );
+        let trace = place.operate(&["trace", &id]).ok();
+        assert!(trace.contains("accepted") && trace.contains("MUN001"), "{trace}");
+        let trace = place.operate(&["trace", &id, "--output", "json"]).json();
+        assert_eq!(trace[0]["event"]["type"], "accepted", "{trace}");
+        assert_eq!(
+            place.operate(&["quarantine", "list"]).ok(),
+            "Nothing is in quarantine.\n"
+        );
+        let stderr = place.operate(&["quarantine", "retry", &id]).fails(1);
+        assert!(stderr.contains("is not in quarantine"), "{stderr}");
+    };
+    look();
+    // Beside the running gateway, from the files.
+    assert!(
+        place
+            .operate(&["journal", "verify"])
+            .ok()
+            .starts_with("The journal is whole")
+    );
+    assert_eq!(gateway.stop(), Some(0));
+
+    // Stopped: the store is opened under its lock, and says the same.
+    look();
+    let rebuilt = place.operate(&["index", "rebuild"]).ok();
+    assert!(rebuilt.starts_with("The index was built anew"), "{rebuilt}");
+    look();
+
+    let exported = place
+        .operate(&["journal", "export", "--message", &id, "--type", "accepted"])
+        .ok();
+    assert_eq!(exported.lines().count(), 1, "{exported}");
+    let record: serde_json::Value = serde_json::from_str(&exported).unwrap();
+    assert_eq!(record["event"]["id"], id.as_str());
+    let csv = place
+        .operate(&[
+            "journal",
+            "export",
+            "--format",
+            "csv",
+            "--participant",
+            "MUN001",
+            "--type",
+            "accepted",
+        ])
+        .ok();
+    assert!(
+        csv.starts_with("seq,at,type,prev,event\n") && csv.lines().count() == 2,
+        "{csv}"
+    );
+
+    // No payload in journal, output or log.
+    let everything = place.operate(&["journal", "export"]).ok();
+    let log = std::fs::read_to_string(place.path("gateway.log")).unwrap();
+    assert!(!everything.contains("kolobok") && !log.contains("kolobok"));
+}
+
+#[test]
+fn a_message_that_nobody_knows_is_exit_code_1() {
+    let place = Place::new();
+    let stderr = place
+        .operate(&["trace", "c0938f39-9a55-11ea-8ec7-2dd0b486eb66"])
+        .fails(1);
+    assert!(stderr.contains("the journal knows no message c0938f39"), "{stderr}");
+}
+
+#[test]
+fn damage_is_named_with_file_and_record() {
+    let place = Place::new();
+    let gateway = place.serve(&[]);
+    assert_eq!(gateway.stop(), Some(0));
+    let folder = place.path("data/journal");
+    let file = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .min()
+        .unwrap();
+    let mut octets = std::fs::read(&file).unwrap();
+    let at = octets
+        .windows(9)
+        .position(|window| window == b"\"version\"")
+        .expect("the first record tells the version");
+    octets[at + 11] ^= 1;
+    std::fs::write(&file, octets).unwrap();
+    let stderr = place.operate(&["journal", "verify"]).fails(1);
+    assert!(stderr.contains(&*file.to_string_lossy()), "{stderr}");
+}
