@@ -35,6 +35,7 @@ mod octets;
 pub mod read;
 mod record;
 mod recovery;
+mod replay;
 mod sealed;
 mod setup;
 mod snapshot;
