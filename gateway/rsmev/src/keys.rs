@@ -165,7 +165,7 @@ impl Shown {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new(&["FILE", &""]);
+        let mut table = Table::new(&["FILE", ""]);
         table.row([self.file.clone(), self.what.to_owned()]);
         let mut line = |name: &str, value: &str| table.row([format!("  {name}"), value.to_owned()]);
         line("algorithm", &self.algorithm);

@@ -19,7 +19,12 @@ pub(crate) fn run(command: &Registry, settings: &Settings, out: &mut Out) -> Res
     match command {
         Registry::Apply { paths, prune } => apply(settings, paths, *prune, out),
         Registry::Export { dir } => export(settings, dir.as_deref(), out),
-        Registry::Show(output) => present(ask(settings, Request::Registry)?, output.output, out, show),
+        Registry::Show(output) => present(
+            ask(settings, Request::Registry)?,
+            output.output,
+            out,
+            |content: RegistryContent, out| show(&content, out),
+        ),
     }
 }
 
@@ -90,7 +95,7 @@ fn export(settings: &Settings, dir: Option<&Path>, out: &mut Out) -> Result<(), 
     Ok(())
 }
 
-fn show(content: RegistryContent, out: &mut Out) -> Result<(), Failure> {
+fn show(content: &RegistryContent, out: &mut Out) -> Result<(), Failure> {
     let mut participants = Table::new(&["PARTICIPANT", "NAME", "ОКТМО", ">CERTIFICATES", "FROM"]);
     for participant in content.participants.values() {
         let from = if participant.addresses.is_empty() {

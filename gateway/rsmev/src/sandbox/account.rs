@@ -285,9 +285,9 @@ impl Exchange {
                 End::Rejected => figures.rejected += 1,
             }
             if self.met_outage {
-                figures.waited_times.push(took)
+                figures.waited_times.push(took);
             } else {
-                figures.answer_times.push(took)
+                figures.answer_times.push(took);
             }
         }
     }

@@ -201,7 +201,7 @@ impl System {
             return self.acknowledge(&response.data.message_id).await;
         }
         let first = self.account.answer_came(request);
-        if first && digits(request) % 41 == 0 {
+        if first && digits(request).is_multiple_of(41) {
             // This system breaks down here; the answer will come again.
             return;
         }
@@ -232,7 +232,7 @@ impl System {
         self.note_proof(&request.sender);
         let id = &request.data.message_id;
         let first = self.account.delivered(id);
-        if first && digits(id) % 37 == 0 {
+        if first && digits(id).is_multiple_of(37) {
             // This system breaks down here; the request will come again.
             return;
         }
@@ -306,7 +306,7 @@ async fn federal_consumer(bus: Emulator, account: Arc<Account>, stage: watch::Re
     for turn in 0_u64.. {
         ticks.tick().await;
         let now = *stage.borrow();
-        if now == Stage::Sending && turn % FEDERAL_SENDS_EACH == 0 {
+        if now == Stage::Sending && turn.is_multiple_of(FEDERAL_SENDS_EACH) {
             let data = RequestData::new(payload(LOCAL_KIND, 1_000_000 + turn));
             let id = data.message_id.clone();
             account.sending(&id, Way::Down);

@@ -7,8 +7,8 @@ use crate::place::{Gateway, Place};
 const KIND: &str = "urn://test/gpzu/1.0.0";
 
 fn region(place: &Place) -> Identity {
-    let consumer = Identity::generate("MUN001").unwrap();
-    let provider = Identity::generate("GISOGD73").unwrap();
+    let consumer = Identity::generate("MUN001").expect("a key");
+    let provider = Identity::generate("GISOGD73").expect("a key");
     place.write("registry/a.crt", &consumer.certificate().to_pem());
     place.write("registry/b.crt", &provider.certificate().to_pem());
     place.write(
@@ -26,18 +26,20 @@ fn region(place: &Place) -> Identity {
 }
 
 fn send(place: &Place, gateway: &Gateway, identity: Identity) -> String {
-    let pem = std::fs::read(place.path("gateway.crt")).unwrap();
-    let certificate = gost::Certificate::from_pem_or_der(&pem).unwrap();
+    let pem = std::fs::read(place.path("gateway.crt")).expect("the gateway's certificate");
+    let certificate = gost::Certificate::from_pem_or_der(&pem).expect("a certificate");
     let url = format!("http://{}/ws", gateway.address("door is open"));
-    let consumer = Participant::new(identity, Version::V1_2, &url, certificate).unwrap();
+    let consumer = Participant::new(identity, Version::V1_2, &url, certificate).expect("a plain address");
     let request = consumer.new_request(format!(
         "<Request xmlns=\"{KIND}\"><SecretWord>kolobok</SecretWord></Request>"
     ));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .unwrap();
-    runtime.block_on(consumer.send_request(&request)).unwrap();
+        .expect("a runtime");
+    runtime
+        .block_on(consumer.send_request(&request))
+        .expect("the request is accepted");
     request.message_id
 }
 
