@@ -35,3 +35,10 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Empties a folder.
+fn remove_files(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+}

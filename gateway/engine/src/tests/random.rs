@@ -275,7 +275,7 @@ impl World {
         let before = rows(&self.dir);
         rebuild_index(&self.running.settings, RealDisk::shared()).unwrap();
         assert!(before == rows(&self.dir), "from the last snapshot and the journal");
-        let _ = std::fs::remove_dir_all(self.dir.join("snapshot"));
+        super::remove_files(&self.dir.join("snapshot"));
         rebuild_index(&self.running.settings, RealDisk::shared()).unwrap();
         assert!(before == rows(&self.dir), "from the journal alone");
     }

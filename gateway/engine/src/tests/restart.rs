@@ -163,7 +163,7 @@ async fn a_snapshot_makes_the_rebuild_independent_of_history() {
     let last = rebuild_index(&running.settings, RealDisk::shared()).unwrap();
     assert!(last > 30);
     assert_eq!(before, rows(dir.path()), "from the snapshot and what follows it");
-    std::fs::remove_dir_all(snapshots).unwrap();
+    super::remove_files(&snapshots);
     rebuild_index(&running.settings, RealDisk::shared()).unwrap();
     assert_eq!(before, rows(dir.path()), "from the journal alone");
 }
