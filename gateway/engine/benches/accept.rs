@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p engine` runs both in turns and prints the rates and their ratio. `-- --seconds N` sets the length of
 //! a turn, `-- --callers N` the number of callers, `-- --turns N` how often.
+#![allow(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

@@ -2,6 +2,7 @@
 //! queue row, in batches of 100; memory, the time of a batch, and the time to open it again.
 //!
 //! `cargo run --release -p engine --example sled_spike -- [ROWS] [DIR]`; 100 000 rows unless told otherwise.
+#![allow(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

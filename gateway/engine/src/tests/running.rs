@@ -150,7 +150,7 @@ async fn the_journal_verifies_with_its_checkpoints_and_not_when_it_was_changed()
     })
     .unwrap();
     assert!(report.segments > 1, "each closed segment ends with a checkpoint");
-    assert!(verifier.checked() as u64 >= report.segments);
+    assert!(verifier.checked() >= report.segments);
     assert_eq!(verifier.last(), Some(report.last_seq - 1));
 
     let other = Running::new(dir.path()).certificate;
