@@ -21,6 +21,7 @@ mod output;
 mod problem;
 mod registry_file;
 mod sandbox;
+mod section;
 mod serve;
 mod settings;
 mod store;

@@ -104,7 +104,11 @@ fn short(value: &Value) -> Option<String> {
             match inner {
                 Value::String(text) if name == "participant" => text.clone(),
                 Value::String(text) => format!("{name}/{text}"),
-                other => format!("{name}{other}"),
+                Value::Object(inner) => {
+                    let values: Vec<_> = inner.values().filter_map(short).collect();
+                    format!("{name}: {}", values.join(", "))
+                }
+                other => format!("{name}: {other}"),
             }
         }
         other => other.to_string(),
@@ -129,11 +133,11 @@ mod tests {
     fn details_are_for_people() {
         let event = serde_json::json!({
             "type": "accepted", "sender": {"participant": "MUN001"}, "recipient": {"upstream": "federal"},
-            "kind": "gpzu", "node": null, "evidence": {"digest": "00"}, "bytes": 17, "cause": "a b"
+            "kind": "gpzu", "node": null, "outcome": {"not_sent": {"cause": "no way"}}, "evidence": {"digest": "00"}, "bytes": 17, "cause": "a b"
         });
         assert_eq!(
             details(&event),
-            "sender=MUN001 recipient=upstream/federal kind=gpzu bytes=17 cause=\"a b\""
+            "sender=MUN001 recipient=upstream/federal kind=gpzu outcome=\"not_sent: 'no way'\" bytes=17 cause=\"a b\""
         );
     }
 }

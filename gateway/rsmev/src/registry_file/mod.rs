@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use engine::names::{KindName, Mnemonic};
 use engine::registry::{Grant, Participant, RegistryContent, Route};
 
-use crate::document::{self, Origin, Report, Section};
+use crate::document::{self, Origin};
 use crate::problem::{Problem, Problems};
+use crate::section::{Report, Section};
 
 pub(crate) use export::export;
 

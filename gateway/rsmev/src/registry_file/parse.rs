@@ -8,7 +8,8 @@ use engine::registry::{CertificateRef, Condition, Grant, Kind, May, Participant,
 use gost::Certificate;
 
 use super::{Collected, Pending, Place, bundle, content_name, read_bounded};
-use crate::document::{Node, Report, Section};
+use crate::document::Node;
+use crate::section::{Report, Section};
 
 /// Stands for a kind that is written as a namespace until all kinds are known.
 pub(super) const UNRESOLVED: &str = "-";

@@ -172,7 +172,7 @@ impl Screen {
 /// The way in a picture.
 pub(super) fn long_name(way: Way) -> &'static str {
     match way {
-        Way::Local => "MUN001, MUN002 ──▶ GISOGD73        ",
+        Way::Local => "MUN001, MUN002 ──▶ GISOGD73         ",
         Way::Up => "MUN001, MUN002 ──▶ bus ──▶ ROSREESTR",
         Way::Down => "EPGU ──▶ bus ──▶ GISOGD73           ",
     }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use engine::names::{Mnemonic, UpstreamName};
 
-use crate::document::{self, Report, Section};
+use crate::document;
 use crate::problem::Problems;
+use crate::section::{Report, Section};
 
 pub(crate) use layers::environment;
 

@@ -8,7 +8,8 @@ use smev3::client::Endpoint;
 use smev3::version::Version;
 
 use super::{Admin, Keys, Limits, Log, LogFormat, Node, Retention, Settings, Smev3, Tls, Upstream, units};
-use crate::document::{self, Section};
+use crate::document;
+use crate::section::Section;
 
 /// Everything; `None` if a required value is missing or wrong, which the section's report then tells.
 pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
