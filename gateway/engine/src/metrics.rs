@@ -22,7 +22,7 @@ pub struct AcceptedSeries {
 /// What the engine counts.
 #[derive(Debug)]
 pub struct EngineMetrics {
-    /// Seconds from the beginning of a batch until it was durable.
+    /// Seconds that writing and syncing a batch took.
     pub commit_seconds: Histogram,
     /// Commands in a batch.
     pub commit_batch_size: Histogram,
