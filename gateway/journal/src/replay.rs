@@ -104,7 +104,7 @@ impl Replay {
             }
             time = Some(line.time().map_err(|what| damage(seq, what))?);
             self.state.digest = digest(octets);
-            self.state.next_seq += 1;
+            self.state.next_seq = seq.saturating_add(1);
             at += octets.len() as u64 + 1;
             records += 1;
         }

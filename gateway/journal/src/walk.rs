@@ -168,7 +168,7 @@ impl Walk {
                 }
                 made = digest(&self.line);
             }
-            self.next = Some((seq + 1, made));
+            self.next = Some((seq.saturating_add(1), made));
             if self.scope.from.is_none_or(|from| seq >= from) {
                 return Ok(Some(Step { seq, offset }));
             }

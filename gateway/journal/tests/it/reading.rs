@@ -252,6 +252,27 @@ fn a_folder_of_archived_segments_verifies_by_itself() {
 }
 
 #[test]
+fn a_foreign_segment_with_the_last_of_all_numbers_is_no_trouble() {
+    let disk = history();
+    let made = disk.paths(".jsonl.zst").remove(0);
+    rewrite(&disk, &made, |lines| {
+        lines.truncate(1);
+        lines[0] = lines[0].replace("\"seq\":1,", &format!("\"seq\":{},", u64::MAX));
+    });
+    let mut octets = disk.read(&made);
+    octets[24..40].fill(0xFF);
+    let crc = crc32c::crc32c(&octets[20..168]);
+    octets[16..20].copy_from_slice(&crc.to_le_bytes());
+    let foreign = MemDisk::default();
+    foreign.write(&PathBuf::from(format!("{DIR}/{}.jsonl.zst", u64::MAX)), octets);
+    let report = check(&foreign, Range::default()).unwrap();
+    assert_eq!(
+        (report.first_seq, report.last_seq, report.records),
+        (u64::MAX, u64::MAX, 1)
+    );
+}
+
+#[test]
 fn an_unfinished_batch_ends_the_reading_and_is_told() {
     let disk = history();
     let path = disk.paths(".journal").remove(0);
