@@ -8,6 +8,7 @@ import base64
 import os
 import pathlib
 import subprocess
+import tempfile
 
 from lxml import etree
 from smev3Transform.transform import Smev3Transform
@@ -143,10 +144,10 @@ def verify(openssl, root, wrapper, target, certificate_der):
     inside = base64.b64decode(signature.findtext(f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate"))
     if inside != certificate_der:
         raise Refused("the certificate in KeyInfo is not the signer's")
-    public = openssl.folder / "verify.pub"
-    public.write_bytes(openssl.run("x509", "-inform", "DER", "-pubkey", "-noout", data=certificate_der))
-    value = openssl.folder / "verify.sig"
-    value.write_bytes(base64.b64decode(signature.findtext(f"{{{DS}}}SignatureValue")))
-    said = openssl.run("dgst", f"-{digest_name}", "-verify", public, "-signature", value, data=canonical(info))
+    with tempfile.TemporaryDirectory(dir=openssl.folder) as folder:
+        public, value = pathlib.Path(folder) / "public.pem", pathlib.Path(folder) / "value"
+        public.write_bytes(openssl.run("x509", "-inform", "DER", "-pubkey", "-noout", data=certificate_der))
+        value.write_bytes(base64.b64decode(signature.findtext(f"{{{DS}}}SignatureValue")))
+        said = openssl.run("dgst", f"-{digest_name}", "-verify", public, "-signature", value, data=canonical(info))
     if b"Verified OK" not in said:
         raise Refused(f"signature of {etree.QName(target).localname}: {said!r}")

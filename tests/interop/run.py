@@ -23,6 +23,8 @@ from bus import PREFIX, SIGNED, SOAP, Bus, local, now
 VERSIONS = ("1.1", "1.2", "1.3")
 LOCAL, CHECKED = "urn://interop/local/1.0.0", "urn://interop/checked/1.0.0"
 PLACEHOLDER = f'<ds:Signature xmlns:ds="{outside.DS}"/>'
+# zeep takes the elements of an optional sequence for mandatory unless it is told to leave them out
+ANY_TYPE = {"NamespaceURI": zeep.xsd.SkipValue, "RootElementLocalName": zeep.xsd.SkipValue}
 SCHEMA = f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="{CHECKED}" elementFormDefault="qualified">
   <xs:element name="Request" type="xs:int"/>
   <xs:element name="Response" type="xs:int"/>
@@ -146,7 +148,7 @@ class Participant:
         until = time.monotonic() + wait
         while True:
             getattr(self.service, operation)(
-                MessageTypeSelector={"Id": "SIGNED_BY_CALLER", "Timestamp": now()},
+                MessageTypeSelector={"Id": "SIGNED_BY_CALLER", "Timestamp": now(), **ANY_TYPE},
                 CallerInformationSystemSignature=self.signature(),
             )
             if len(self.plugin.last) or time.monotonic() > until:
