@@ -118,10 +118,11 @@ fn short(value: &Value) -> Option<String> {
     if chars.next().is_some() {
         short.push('…');
     }
-    Some(if short.contains(' ') {
-        format!("{short:?}")
-    } else {
+    let bare = !short.contains(' ') || short.starts_with('"');
+    Some(if bare {
         short
+    } else {
+        format!("\"{}\"", short.replace('"', "'"))
     })
 }
 
