@@ -25,15 +25,39 @@ pub(crate) fn merge(current: &RegistryContent, change: RegistryContent, prune: b
         .map(|grant| ((grant.party.clone(), grant.kind.clone()), grant))
         .collect();
     merged.grants = grants.into_values().filter(|grant| !grant.may.is_empty()).collect();
-    for route in change.routes {
-        match merged
-            .routes
-            .iter_mut()
-            .find(|known| known.kind == route.kind && known.when == route.when)
-        {
+    merged.routes = merge_routes(merged.routes, change.routes);
+    merged
+}
+
+/// Routes are tried in order, so the routes that the change names for a kind stay together, in the change's order. They
+/// stand where the first of them stood; if all are new, before the kind's unconditional route, behind which they would
+/// never be taken.
+fn merge_routes(current: Vec<Route>, change: Vec<Route>) -> Vec<Route> {
+    let mut blocks: BTreeMap<KindName, Vec<Route>> = BTreeMap::new();
+    for route in change {
+        let block = blocks.entry(route.kind.clone()).or_default();
+        match block.iter_mut().find(|known| known.when == route.when) {
             Some(known) => *known = route,
-            None => merged.routes.push(route),
+            None => block.push(route),
         }
+    }
+    let (mut merged, others): (Vec<Route>, Vec<Route>) =
+        current.into_iter().partition(|route| !blocks.contains_key(&route.kind));
+    let mut by_kind: BTreeMap<KindName, Vec<Route>> = BTreeMap::new();
+    for route in others {
+        by_kind.entry(route.kind.clone()).or_default().push(route);
+    }
+    for (kind, block) in blocks {
+        let mut kept = by_kind.remove(&kind).unwrap_or_default();
+        let named = |route: &Route| block.iter().any(|new| new.when == route.when);
+        let place = kept
+            .iter()
+            .position(&named)
+            .or_else(|| kept.iter().position(|route| route.when.is_none()))
+            .unwrap_or(kept.len());
+        kept.retain(|route| !named(route));
+        kept.splice(place..place, block);
+        merged.append(&mut kept);
     }
     merged
 }
@@ -255,6 +279,27 @@ mod tests {
         swapped.routes.reverse();
         let changed = diff(&content(), &merge(&content(), swapped, true)).changed;
         assert_eq!(changed, ["route gpzu", "route gpzu when dynamic prefix 73"]);
+    }
+
+    #[test]
+    fn a_new_condition_stands_before_the_route_that_takes_everything() {
+        let mut addition = content();
+        let when = Condition::Identifier(Test::Equals("7".to_owned()));
+        addition.routes = vec![Route {
+            when: Some(when.clone()),
+            ..content().routes[0].clone()
+        }];
+        let merged = merge(&content(), addition.clone(), false);
+        let conditions: Vec<_> = merged.routes.iter().map(|route| route.when.clone()).collect();
+        assert_eq!(conditions, [content().routes[0].when.clone(), Some(when), None]);
+        assert_eq!(merge(&merged, addition, false), merged);
+    }
+
+    #[test]
+    fn routes_of_a_kind_take_the_order_of_the_file() {
+        let mut swapped = content();
+        swapped.routes.reverse();
+        assert_eq!(merge(&content(), swapped.clone(), false).routes, swapped.routes);
     }
 
     #[test]
