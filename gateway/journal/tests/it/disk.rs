@@ -35,6 +35,8 @@ struct Inner {
     space: Option<usize>,
     fail_sync_of: Option<&'static str>,
     fail_write_to: Option<&'static str>,
+    /// How many operations that change something still succeed.
+    operations: Option<usize>,
     syncs: Vec<PathBuf>,
     writes: Vec<PathBuf>,
 }
@@ -118,6 +120,16 @@ impl MemDisk {
         self.lock().fail_write_to = part;
     }
 
+    /// So many operations that change something succeed from now on, and then none; or all again.
+    pub(crate) fn stop_after(&self, operations: Option<usize>) {
+        self.lock().operations = operations;
+    }
+
+    /// Whether [`stop_after`](Self::stop_after) has come to its end.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.lock().operations == Some(0)
+    }
+
     /// Paths synced since the last call.
     pub(crate) fn take_syncs(&self) -> Vec<PathBuf> {
         std::mem::take(&mut self.lock().syncs)
@@ -165,6 +177,17 @@ impl MemDisk {
 }
 
 impl Inner {
+    fn operate(&mut self) -> io::Result<()> {
+        match &mut self.operations {
+            Some(0) => Err(io::Error::from_raw_os_error(5)),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn used(&self) -> usize {
         self.names
             .values()
@@ -192,6 +215,7 @@ impl Disk for MemDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut inner = self.lock();
+        inner.operate()?;
         if inner.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -216,6 +240,7 @@ impl Disk for MemDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut inner = self.lock();
+        inner.operate()?;
         let content = inner.get(from)?;
         inner.names.remove(from);
         inner.names.insert(to.to_owned(), content);
@@ -224,6 +249,7 @@ impl Disk for MemDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.lock();
+        inner.operate()?;
         inner.get(path)?;
         inner.names.remove(path);
         Ok(())
@@ -239,6 +265,7 @@ impl Disk for MemDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut inner = self.lock();
+        inner.operate()?;
         if matches(inner.fail_sync_of, &dir.join(".")) {
             return Err(io::Error::from_raw_os_error(5));
         }
@@ -314,6 +341,7 @@ impl DiskFile for MemFile {
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
         let room = self.room();
         let mut inner = self.disk.lock();
+        inner.operate()?;
         inner.writes.push(self.path.clone());
         let fails = matches(inner.fail_write_to, &self.path);
         drop(inner);
@@ -338,6 +366,7 @@ impl DiskFile for MemFile {
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
+        self.disk.lock().operate()?;
         let room = self.room();
         let mut content = self.content.lock().unwrap();
         let missing = (len as usize).saturating_sub(content.now.len());
@@ -351,12 +380,14 @@ impl DiskFile for MemFile {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
+        self.disk.lock().operate()?;
         self.content.lock().unwrap().now.resize(len as usize, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut inner = self.disk.lock();
+        inner.operate()?;
         if matches(inner.fail_sync_of, &self.path) {
             return Err(io::Error::from_raw_os_error(5));
         }
