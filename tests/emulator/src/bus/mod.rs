@@ -263,11 +263,8 @@ impl Emulator {
     }
 
     /// Closes every connection; new ones are refused. The port stays taken.
-    ///
-    /// # Errors
-    /// If the port cannot be held.
-    pub async fn go_down(&self) -> io::Result<()> {
-        self.server.lock().await.go_down(self.address).await
+    pub async fn go_down(&self) {
+        self.server.lock().await.go_down().await;
     }
 
     /// Listens again after [`Emulator::go_down`], with everything that it knew.

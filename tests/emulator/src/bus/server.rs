@@ -18,50 +18,46 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::calls::{Bus, Reaction};
 
-/// The listening side.
-pub(super) enum Server {
-    /// Serving.
-    Up(Serving),
-    /// Holding the port without listening: connections are refused.
-    Down(TcpSocket),
-    /// Gone for good.
-    Stopped,
+/// The listening side. The port belongs to it from the start to the end: a socket that never listens holds it, so that
+/// nobody else can take it while the bus is down.
+pub(super) struct Server {
+    holder: Option<TcpSocket>,
+    serving: Option<Serving>,
 }
 
 impl Server {
     /// Starts serving; the address tells the port where 0 was asked for.
     pub(super) fn start(bus: Arc<Bus>, address: SocketAddr) -> io::Result<(Server, SocketAddr)> {
-        let listener = bound(address)?.listen(1024)?;
-        let address = listener.local_addr()?;
-        Ok((Server::Up(Serving::start(bus, listener)), address))
+        let holder = bound(address)?;
+        let address = holder.local_addr()?;
+        let serving = Serving::start(bus, bound(address)?.listen(1024)?);
+        let server = Server {
+            holder: Some(holder),
+            serving: Some(serving),
+        };
+        Ok((server, address))
     }
 
     /// Closes every connection and refuses new ones.
-    pub(super) async fn go_down(&mut self, address: SocketAddr) -> io::Result<()> {
-        if let Server::Up(serving) = self {
+    pub(super) async fn go_down(&mut self) {
+        if let Some(mut serving) = self.serving.take() {
             serving.end().await;
-            *self = Server::Down(bound(address)?);
         }
-        Ok(())
     }
 
     /// Serves again.
     pub(super) fn come_back(&mut self, bus: Arc<Bus>) -> io::Result<()> {
-        match std::mem::replace(self, Server::Stopped) {
-            Server::Down(socket) => {
-                let listener = socket.listen(1024)?;
-                *self = Server::Up(Serving::start(bus, listener));
-            }
-            other => *self = other,
+        if let (Some(holder), None) = (&self.holder, &self.serving) {
+            let listener = bound(holder.local_addr()?)?.listen(1024)?;
+            self.serving = Some(Serving::start(bus, listener));
         }
         Ok(())
     }
 
     /// Closes everything and lets the port go.
     pub(super) async fn stop(&mut self) {
-        if let Server::Up(mut serving) = std::mem::replace(self, Server::Stopped) {
-            serving.end().await;
-        }
+        self.go_down().await;
+        self.holder = None;
     }
 }
 
