@@ -17,7 +17,7 @@ use super::metrics::DoorMetrics;
 use super::workers::Workers;
 use crate::answer::{self, Answer, Author, Handover};
 use crate::envelope::Operation;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultName};
 use crate::stored::ExchangeNote;
 use crate::version::Version;
 
@@ -71,9 +71,21 @@ impl super::Inner {
             }
         };
         let (version, operation) = (understood.version, understood.operation);
+        let polled = understood.polled();
         let answered = self.perform(understood, registry).await;
         self.metrics.observe_request(operation, begun.elapsed());
-        answered.map_err(|fault| exchange.count(version, fault))
+        answered.map_err(|fault| {
+            if let Some((participant, message_id)) = polled.filter(|_| fault.name != FaultName::SMEVFailure) {
+                exchange.engine.record_refusal(RefusedCall {
+                    door: DOOR,
+                    participant,
+                    operation: operation.as_str(),
+                    fault: fault.name.as_str(),
+                    message_id,
+                });
+            }
+            exchange.count(version, fault)
+        })
     }
 
     async fn perform(self: &Arc<Self>, call: Understood, registry: Arc<Registry>) -> Result<Answer, Fault> {

@@ -51,6 +51,19 @@ pub(super) struct Understood {
     pub(super) command: Command,
 }
 
+impl Understood {
+    /// Who calls, and the message that is named, if the call sends nothing: the engine itself records whom it refuses
+    /// when something is sent.
+    pub(super) fn polled(&self) -> Option<(Mnemonic, Option<MessageId>)> {
+        let named = match &self.command {
+            Command::Send(_) => return None,
+            Command::Acknowledge(ack) => Some(ack.target),
+            Command::Take(_) | Command::Statistics(_) => None,
+        };
+        Some((self.participant.clone(), named))
+    }
+}
+
 /// What the engine shall do.
 pub(super) enum Command {
     Send(Box<Incoming>),
