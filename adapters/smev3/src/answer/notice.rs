@@ -47,7 +47,10 @@ fn put_fault(out: &mut String, notice: &Notice, version: Version) {
     };
     xml::element(out, "Code", xml::shortened(&code, version.fault_code_len()));
     let description = match &notice.reason {
-        NoticeReason::UpstreamFault { fault, .. } => format!("{fault}: {}", notice.details),
+        // What the upstream said is for the sender, whatever the fault.
+        NoticeReason::UpstreamFault { fault, .. } => {
+            format!("{fault}: {}", notice.errors.first().unwrap_or(&notice.details))
+        }
         _ => fault.description(),
     };
     xml::element(out, "Description", &description);
