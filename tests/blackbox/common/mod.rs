@@ -60,6 +60,19 @@ impl World {
         World::build(None, settings, |builder| builder).await
     }
 
+    /// The same, and the gateway is as impatient: its leases end after `redelivery`.
+    pub(crate) async fn start_for_crashes(redelivery: &str) -> World {
+        let settings = emulator::Settings {
+            redelivery: Duration::from_secs(2),
+            ..emulator::Settings::default()
+        };
+        let redelivery = format!("\"{redelivery}\"");
+        World::build(None, settings, |builder| {
+            builder.setting("smev3", "redelivery", &redelivery)
+        })
+        .await
+    }
+
     /// The bus, the gateway and the participants go by `clock` if there is one; `more` adds to the region.
     pub(crate) async fn start_with(clock: Option<Clock>, more: impl FnOnce(RegionBuilder) -> RegionBuilder) -> World {
         World::build(clock, emulator::Settings::default(), more).await
