@@ -77,6 +77,8 @@ async fn refuse_damaged(system: &Participant, real: &RealCall) {
 /// A region at the time of a message, in which its sender may send it to PROVIDER.
 async fn region_of(real: &RealCall) -> Region {
     let sent = emulator::time_of(&real.message_id()).expect("real identifiers tell their time");
+    // One of them is under an identifier that is older than its certificate.
+    let valid = Timestamp::from_second(real.certificate.not_before()).unwrap();
     let decades = "2010-01-01T00:00:00Z".parse::<Timestamp>().unwrap().as_second()..4_102_444_800;
     let then = |mnemonic: &str| {
         Identity::generate_with(mnemonic, Curve::CryptoProA, KeyAlgorithm::Gost2012_256, decades.clone()).unwrap()
@@ -93,7 +95,8 @@ async fn region_of(real: &RealCall) -> Region {
         .participant(then(PROVIDER))
         .kind(kind)
         .local_exchange("real", &[CONSUMER], PROVIDER)
-        .clock(Clock::running(sent + common::minutes(5), 1.0))
+        .setting("smev3", "stale_after", "\"3650d\"")
+        .clock(Clock::running(sent.max(valid) + common::minutes(5), 1.0))
         .start()
         .await
         .unwrap()
