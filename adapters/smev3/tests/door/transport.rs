@@ -1,0 +1,125 @@
+//! HTTP: paths, methods, descriptions, limits, and the orderly end.
+
+use std::time::Duration;
+
+use smev3::Version;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::calls::{payload, request_data, signed};
+use crate::http::{exchange, parse, request};
+use crate::region::{NAMESPACE, Region};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_and_methods_are_those_of_the_contract() {
+    let region = Region::new().await;
+    let status = async |method: &str, path: &str| exchange(region.address, &request(method, path, None, b"")).await;
+    assert_eq!(status("GET", "/").await.status, 404);
+    assert_eq!(status("POST", "/smev/v1.4/ws").await.status, 404);
+    for path in ["/ws", "/smev/v1.1/ws", "/smev/v1.2/ws", "/smev/v1.3/ws"] {
+        let answer = status("PUT", path).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, GET")));
+        assert_eq!(status("GET", path).await.status, 405);
+        let wsdl = status("GET", &format!("{path}?wsdl")).await;
+        assert_eq!(wsdl.status, 200);
+        assert!(wsdl.text().contains("http://gw.test:7500/"), "{}", wsdl.text());
+        assert_eq!(status("GET", &format!("{path}?xsd=nothing.xsd")).await.status, 404);
+    }
+    for version in Version::ALL {
+        let path = format!("/smev/v{version}/ws?xsd=smev-message-exchange-types-{version}.xsd");
+        assert!(status("GET", &path).await.text().contains(version.types()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_limit_is_invalid_content_however_it_is_sent() {
+    let region = Region::with(|_| {}, |door| door.body_bytes = 10_000, |_| {}).await;
+    let large = vec![b' '; 20_000];
+    let answer = region.post_as("/smev/v1.3/ws", None, &large).await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("InvalidContent") && answer.text().contains(Version::V1_3.faults()));
+    let mut chunked = b"POST /ws HTTP/1.1\r\nHost: gw\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for chunk in large.chunks(4096) {
+        chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let answer = exchange(region.address, &chunked).await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("InvalidContent"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_callers_are_told_to_come_again_and_the_room_comes_back() {
+    let region = Region::with(|_| {}, |door| door.in_flight_bytes = 64 * 1024, |_| {}).await;
+    // A client that announces much and sends nothing holds the room.
+    let mut greedy = TcpStream::connect(region.address).await.unwrap();
+    greedy.write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 60000\r\n\r\n").await.unwrap();
+    while region.metrics.in_flight_bytes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "");
+    let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
+    let answer = region.post(&call).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(region.metrics.turned_away(), 1);
+    drop(greedy);
+    while region.metrics.in_flight_bytes() != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(region.post(&call).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_and_bodies_are_cut_off() {
+    let quick = |door: &mut smev3::door::Settings| {
+        door.head_timeout = Duration::from_millis(50);
+        door.body_timeout = Duration::from_millis(50);
+    };
+    let region = Region::with(|_| {}, quick, |_| {}).await;
+    let mut answer = Vec::new();
+    let mut head = TcpStream::connect(region.address).await.unwrap();
+    head.write_all(b"POST /ws HT").await.unwrap();
+    let _ = head.read_to_end(&mut answer).await;
+    let mut body = TcpStream::connect(region.address).await.unwrap();
+    body.write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 10\r\n\r\n<").await.unwrap();
+    answer.clear();
+    body.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(parse(&answer).status, 408);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let region = Region::with(|_| {}, |door| door.connections = 1, |_| {}).await;
+    let first = TcpStream::connect(region.address).await.unwrap();
+    while region.metrics.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let address = region.address;
+    let waiting = tokio::spawn(async move { exchange(address, &request("GET", "/ws?wsdl", None, b"")).await.status });
+    tokio::task::yield_now().await;
+    assert_eq!(region.metrics.connections(), 1);
+    drop(first);
+    assert_eq!(waiting.await.unwrap(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_under_way_at_shutdown_is_finished() {
+    let mut region = Region::new().await;
+    let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "");
+    let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
+    let octets = request("POST", "/ws", None, call.as_bytes());
+    let mut stream = TcpStream::connect(region.address).await.unwrap();
+    stream.write_all(&octets[..octets.len() - 10]).await.unwrap();
+    while region.metrics.in_flight_bytes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    region.stop.take().unwrap().send(()).unwrap();
+    stream.write_all(&octets[octets.len() - 10..]).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(parse(&answer).status, 200);
+    region.served.take().unwrap().await.unwrap();
+    assert!(TcpStream::connect(region.address).await.is_err());
+}
