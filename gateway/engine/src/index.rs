@@ -1,4 +1,4 @@
-//! The index in sled: one tree, written by one thread in one atomic batch per engine batch, flushed lazily.
+//! The index in sled: one tree of [`pages`], written by one thread in one atomic batch per engine batch, flushed lazily.
 //!
 //! It is never the only copy of anything. sled's `flush` does not sync (it calls `sync_file_range`), so a thread of ours
 //! flushes and syncs a few times a second; whether that has happened yet matters only for how much is replayed.
@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use sled::IVec;
 
 use crate::error::IndexError;
+use crate::pages;
 use crate::snapshot::Dump;
 use crate::state::{Overlay, Rows, decode};
 
 /// Format of keys and values; an index of another format is built anew.
-const FORMAT: u32 = 1;
-const FORMAT_KEY: &[u8] = b"z\0format";
-const POSITION_KEY: &[u8] = b"z\0position";
+const FORMAT: u32 = 2;
+// Keys of rows begin with a letter.
+const FORMAT_KEY: &[u8] = b"\0format";
+const POSITION_KEY: &[u8] = b"\0position";
 
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -93,7 +95,7 @@ impl Index {
     }
 
     /// Applies the changes of a batch together with the position that they lead to.
-    pub(crate) fn apply(&self, overlay: Overlay, position: Position) -> Result<(), IndexError> {
+    pub(crate) fn apply(&self, overlay: &Overlay, position: Position) -> Result<(), IndexError> {
         let mut batch = sled::Batch::default();
         let stored = StoredPosition {
             seq: position.seq,
@@ -103,14 +105,9 @@ impl Index {
         let tree = self.tree()?;
         let mut dump = self.dump();
         if let Some(dump) = dump.as_mut() {
-            dump.save(&tree, &overlay)?;
+            dump.save(&tree, overlay)?;
         }
-        for (key, value) in overlay {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
+        pages::change(&tree, overlay, &mut batch)?;
         batch.insert(POSITION_KEY, value);
         tree.apply_batch(batch)?;
         Ok(())
@@ -140,7 +137,7 @@ impl Index {
 
     /// Octets of the rows; reads all of them.
     pub(crate) fn row_bytes(&self) -> Result<u64, IndexError> {
-        self.tree()?.iter().try_fold(0, |sum, row| {
+        pages::from(&self.tree()?, &[])?.try_fold(0, |sum, row| {
             let (key, value) = row?;
             Ok(sum + key.len() as u64 + value.len() as u64)
         })
@@ -151,25 +148,20 @@ impl Index {
         self.dump.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rows of a key range for a dump, without what describes the index itself.
+    /// At most `limit` rows from a key on.
     pub(crate) fn chunk(&self, from: &[u8], limit: usize) -> Result<Vec<(IVec, IVec)>, IndexError> {
-        self.tree()?.range(from..).take(limit).map(|row| Ok(row?)).collect()
-    }
-
-    /// Whether a row belongs to the state, and not to the index itself.
-    pub(crate) fn is_state(key: &[u8]) -> bool {
-        key != FORMAT_KEY && key != POSITION_KEY
+        pages::from(&self.tree()?, from)?.take(limit).collect()
     }
 }
 
 impl Rows for Index {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, IndexError> {
-        Ok(self.tree()?.get(key)?)
+        pages::get(&self.tree()?, key)
     }
 
     fn from<'a>(&'a self, from: &[u8]) -> Box<dyn Iterator<Item = Result<(IVec, IVec), IndexError>> + 'a> {
-        match self.tree() {
-            Ok(tree) => Box::new(tree.range(from..).map(|row| Ok(row?))),
+        match self.tree().and_then(|tree| pages::from(&tree, from)) {
+            Ok(rows) => Box::new(rows),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }

@@ -23,6 +23,7 @@ mod keys;
 mod message;
 mod metrics;
 pub mod names;
+mod pages;
 mod recover;
 mod refusals;
 pub mod registry;

@@ -146,10 +146,10 @@ fn replay(index: &Index, store: &Store, position: Position) -> Result<bool, Star
             digest: record.digest(),
         };
         if state.changes() >= REPLAY_BATCH {
-            index.apply(state.take_overlay(), reached)?;
+            index.apply(&state.take_overlay(), reached)?;
         }
     }
-    index.apply(state.into_overlay(), reached)?;
+    index.apply(&state.into_overlay(), reached)?;
     Ok(true)
 }
 
@@ -205,10 +205,10 @@ fn from_snapshot(index: &Index, store: &Store) -> Result<Option<Position>, Start
         let (key, value) = row.map_err(|error| IndexError::Files(error.to_string()))?;
         overlay.insert(key, Some(value));
         if overlay.len() >= COPY_BATCH {
-            index.apply(std::mem::take(&mut overlay), position)?;
+            index.apply(&std::mem::take(&mut overlay), position)?;
         }
     }
-    index.apply(overlay, position)?;
+    index.apply(&overlay, position)?;
     Ok(Some(position))
 }
 
@@ -231,11 +231,8 @@ fn compact(settings: &Settings, place: &Place, index: Index) -> Result<Index, St
         let rows = index.chunk(&from, COPY_BATCH)?;
         let Some((last, _)) = rows.last() else { break };
         from = [last.as_ref(), &[0]].concat();
-        let rows = rows.into_iter().filter(|(key, _)| Index::is_state(key));
-        draft.apply(
-            rows.map(|(key, value)| (key.to_vec(), Some(value.to_vec()))).collect(),
-            position,
-        )?;
+        let rows = rows.iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+        draft.apply(&rows.collect(), position)?;
     }
     drop(index);
     swap(settings, place, draft)

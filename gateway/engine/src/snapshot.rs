@@ -11,6 +11,7 @@ use journal::{Digest, Position, SnapshotError, Snapshots};
 
 use crate::error::IndexError;
 use crate::index::Index;
+use crate::pages;
 use crate::state::{Overlay, Row};
 
 /// Rows per chunk: the writer waits at most for the reading of these.
@@ -52,7 +53,7 @@ impl Dump {
         }
         for key in overlay.range(self.reached.clone()..).map(|(key, _)| key) {
             if !self.before.contains_key(key) {
-                let value = db.get(key)?.map(|value| value.to_vec());
+                let value = pages::get(db, key)?.map(|value| value.to_vec());
                 self.before.insert(key.clone(), value);
             }
         }
@@ -120,6 +121,5 @@ fn chunk(index: &Index) -> Result<Option<Vec<Row>>, DumpError> {
     }
     // After the last chunk everything that follows was written after the dump began.
     dump.reached = end.unwrap_or_else(|| vec![0xff; 64]);
-    chunk.retain(|key, _| Index::is_state(key));
     Ok(Some(chunk.into_iter().collect()))
 }

@@ -14,10 +14,7 @@ use crate::state::Rows;
 /// The rows of a stopped engine's index.
 fn rows(data_dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let index = Index::open(&data_dir.join("index"), 16 << 20).unwrap();
-    let rows = index
-        .from(&[])
-        .map(|row| row.unwrap())
-        .filter(|(key, _)| Index::is_state(key));
+    let rows = index.from(&[]).map(|row| row.unwrap());
     rows.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
 }
 

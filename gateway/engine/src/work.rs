@@ -23,7 +23,7 @@ use crate::registry_change;
 use crate::retention::Survivor;
 use crate::shared::Shared;
 use crate::snapshot::DumpError;
-use crate::state::{Overlay, State};
+use crate::state::State;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
@@ -554,8 +554,7 @@ impl<'a> Work<'a> {
         shared.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most some hundred commands")]
         shared.metrics.commit_batch_size.observe(done.commands as f64);
-        let overlay: Overlay = state.into_overlay();
-        if let Err(error) = shared.index.apply(overlay, committed.position) {
+        if let Err(error) = shared.index.apply(&state.into_overlay(), committed.position) {
             return (answers, done.news(), Err(error.into()));
         }
         desk.last_at = desk.last_at.max(now);
