@@ -1,5 +1,6 @@
 //! Durable accepts per second: the whole engine (decisions, journal with its hash chain, spool, index) beside a bare
-//! append of the same bodies with fdatasync, in the same run, under the same waiting callers.
+//! append of the same bodies with fdatasync, in the same run, under the same waiting callers: both prepare the same
+//! requests, wait for the commit, and begin again; both commit what waits as one batch into space written before.
 //!
 //! `cargo bench -p engine` runs both in turns and prints the rates and their ratio. `-- --seconds N` sets the length of
 //! a turn, `-- --callers N` the number of callers, `-- --turns N` how often.
@@ -44,7 +45,7 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let dir = tempfile::tempdir_in(".").expect("a folder on the disk");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
     let mut ratios = Vec::new();
     for turn in 0..options.turns {
         let place = dir.path().join(turn.to_string());
@@ -132,11 +133,12 @@ async fn bare(dir: &Path, options: &Options) -> Measured {
         }
         Ok(())
     });
-    let measured = measure(options, move |_| {
+    let measured = measure(options, move |n| {
         let sender = sender.clone();
         async move {
             let (reply, answer) = oneshot::channel();
-            sender.send((vec![7; BODY], reply)).await.expect("the committer works");
+            let body = request(n).parts.pop().expect("a request has a body").octets;
+            sender.send((body, reply)).await.expect("the committer works");
             answer.await.expect("the committer answers");
         }
     })
@@ -286,7 +288,6 @@ fn request(n: u64) -> Incoming {
         file_references: false,
         evidence: Evidence {
             certificate: gost::CertificateId([9; 32]),
-            digest: "ab".repeat(32),
             signed_info,
             signature: "A".repeat(88),
             attachments: Vec::new(),

@@ -24,11 +24,11 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The certificate that the signature verified under.
-    #[serde(with = "crate::event::text")]
+    #[serde(with = "crate::event::certificate")]
     pub certificate: CertificateId,
-    /// Digest of the signed element as the signature's Reference states it, lower-case hex.
-    pub digest: String,
-    /// Canonical SignedInfo: the octets that were signed.
+    /// Canonical SignedInfo: the octets that were signed, the digest of the signed element among them. The journal writes
+    /// it in parts where it can.
+    #[serde(with = "crate::signed_info")]
     pub signed_info: String,
     /// SignatureValue, base64 without line breaks.
     pub signature: String,

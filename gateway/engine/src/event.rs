@@ -342,6 +342,22 @@ pub mod text {
     }
 }
 
+/// The identifier of a certificate in hexadecimal, as it names the file.
+pub(crate) mod certificate {
+    use gost::CertificateId;
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(id: &CertificateId, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = [0; 64];
+        hex::encode_to_slice(id.0, &mut text).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CertificateId, D::Error> {
+        super::text::deserialize(deserializer)
+    }
+}
+
 /// A place in the spool as `[segment, offset, length]`.
 mod location {
     use journal::Location;

@@ -31,6 +31,7 @@ mod registry_change;
 mod retention;
 mod settings;
 mod shared;
+mod signed_info;
 mod snapshot;
 mod state;
 #[cfg(test)]

@@ -57,7 +57,6 @@ impl TrustedSigners {
             .map_err(|error| bad(error.to_string()))?;
         Ok(Evidence {
             certificate: signer.id,
-            digest: hex::encode(proof.digest.as_ref()),
             signed_info: proof.canonical_signed_info,
             signature: STANDARD.encode(&proof.signature_value),
             attachments: Vec::new(),

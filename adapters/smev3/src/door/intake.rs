@@ -598,7 +598,6 @@ fn evidence(verified: &Verified<'_>, contents: &[Vec<u8>]) -> Evidence {
     let hash = |octets: &Vec<u8>| hex::encode(gost::DigestAlgorithm::Streebog256.hash(octets).as_ref());
     Evidence {
         certificate: verified.recognised.certificate,
-        digest: hex::encode(verified.evidence.digest.as_ref()),
         signed_info: verified.evidence.canonical_signed_info.clone(),
         signature: STANDARD.encode(&verified.evidence.signature_value),
         attachments: contents.iter().map(hash).collect(),

@@ -57,7 +57,6 @@ pub(crate) fn id_at(at: Timestamp, n: u32) -> MessageId {
 pub(crate) fn evidence() -> Evidence {
     Evidence {
         certificate: gost::CertificateId([7; 32]),
-        digest: "00".repeat(32),
         signed_info: "<ds:SignedInfo/>".to_owned(),
         signature: "c2lnbmF0dXJl".to_owned(),
         attachments: Vec::new(),

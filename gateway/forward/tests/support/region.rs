@@ -140,7 +140,6 @@ impl Region {
 pub(crate) fn evidence() -> Evidence {
     Evidence {
         certificate: gost::CertificateId([7; 32]),
-        digest: "00".repeat(32),
         signed_info: "<ds:SignedInfo/>".to_owned(),
         signature: "c2ln".to_owned(),
         attachments: Vec::new(),
