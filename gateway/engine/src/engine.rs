@@ -108,7 +108,7 @@ impl Engine {
         let desk = Desk {
             shared: Arc::clone(&shared),
             limiter: Limiter::default(),
-            random: Box::new(SystemRandom),
+            random: Box::new(SystemRandom::new()),
             last_at: last_at.unwrap_or(now),
             closed: None,
         };
@@ -509,11 +509,32 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
     Ok(())
 }
 
-/// The operating system's randomness.
-struct SystemRandom;
+/// The operating system's randomness, fetched for some tokens at once; what was handed out is wiped from the pool.
+struct SystemRandom {
+    pool: [u8; 1024],
+    used: usize,
+}
+
+impl SystemRandom {
+    fn new() -> Self {
+        let pool = [0; 1024];
+        Self { used: pool.len(), pool }
+    }
+}
 
 impl Random for SystemRandom {
     fn fill(&mut self, octets: &mut [u8]) {
-        getrandom::fill(octets).expect("the operating system has randomness once it is up");
+        const AVAILABLE: &str = "the operating system has randomness once it is up";
+        if octets.len() > self.pool.len() {
+            return getrandom::fill(octets).expect(AVAILABLE);
+        }
+        if octets.len() > self.pool.len() - self.used {
+            getrandom::fill(&mut self.pool).expect(AVAILABLE);
+            self.used = 0;
+        }
+        let fresh = &mut self.pool[self.used..][..octets.len()];
+        octets.copy_from_slice(fresh);
+        fresh.fill(0);
+        self.used += octets.len();
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn ready_lane(queue: &Queue, lane: &str) -> Key {
 
 /// Everything that waits in a queue.
 pub(crate) fn ready_queue(queue: &Queue) -> Key {
-    Key::new(b'r').text(&queue.to_string())
+    Key::new(b'r').queue(queue)
 }
 
 /// `l until seq` → nothing: when leases end.
@@ -61,7 +61,7 @@ pub(crate) fn lease(until: Micros, seq: u64) -> Key {
 
 /// `c queue` → [`Counters`](crate::message::Counters) of the queue.
 pub(crate) fn count_queue(queue: &Queue) -> Key {
-    Key::new(b'c').text(&queue.to_string())
+    Key::new(b'c').queue(queue)
 }
 
 /// `g queue lane` → counters of the lane.
@@ -71,12 +71,12 @@ pub(crate) fn count_lane(queue: &Queue, lane: &str) -> Key {
 
 /// Counters of a queue's lanes.
 pub(crate) fn count_lanes(queue: &Queue) -> Key {
-    Key::new(b'g').text(&queue.to_string())
+    Key::new(b'g').queue(queue)
 }
 
 /// `h queue sender` → counters of a sender towards an upstream.
 pub(crate) fn count_sender(queue: &Queue, sender: &str) -> Key {
-    Key::new(b'h').text(&queue.to_string()).text(sender)
+    Key::new(b'h').queue(queue).text(sender)
 }
 
 /// `t when seq` → nothing: explicit ends of life.
@@ -156,6 +156,21 @@ impl Key {
         self.octets(text.as_bytes()).octets(&[0])
     }
 
+    /// The contract's name of the queue, as its text form says it.
+    fn queue(self, queue: &Queue) -> Self {
+        let (owner, kind, node) = match queue {
+            Queue::Requests(owner) => (owner.as_str(), "/requests", None),
+            Queue::Responses(owner, node) => (owner.as_str(), "/responses", node.as_ref()),
+            Queue::Status(owner) => (owner.as_str(), "/status", None),
+            Queue::Upstream(name) => ("upstream/", name.as_str(), None),
+        };
+        let key = self.octets(owner.as_bytes()).octets(kind.as_bytes());
+        match node {
+            Some(node) => key.octets(b"/").text(node.as_str()),
+            None => key.octets(&[0]),
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0
     }
@@ -218,6 +233,20 @@ mod tests {
         assert!(identifier(early) < identifier(late));
         assert!(identifier_at(late.time().unwrap()) <= identifier(late));
         assert!(identifier_at(late.time().unwrap()) > identifier(early));
+    }
+
+    #[test]
+    fn keys_name_queues_as_everybody_does() {
+        for name in [
+            "MUN001/requests",
+            "MUN001/responses",
+            "MUN001/responses/N 1",
+            "MUN001/status",
+            "upstream/federal",
+        ] {
+            let key = ready_queue(&name.parse().unwrap());
+            assert_eq!(texts(key.as_slice(), 0).unwrap(), [name]);
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub(crate) struct State<'a> {
     rows: &'a dyn Rows,
     overlay: Overlay,
+    /// Room for encoding a value.
+    value: Vec<u8>,
 }
 
 impl<'a> State<'a> {
@@ -37,6 +39,7 @@ impl<'a> State<'a> {
         Self {
             rows,
             overlay: Overlay::new(),
+            value: Vec::new(),
         }
     }
 
@@ -67,8 +70,19 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, key: Key, value: &T) {
-        let value = postcard::to_stdvec(value).expect("rows are plain data, which postcard can write");
-        self.overlay.insert(key.into_vec(), Some(value));
+        let mut room = std::mem::take(&mut self.value);
+        room.clear();
+        let written = postcard::to_extend(value, room).expect("rows are plain data, which postcard can write");
+        match self.overlay.get_mut(key.as_slice()) {
+            Some(Some(row)) => {
+                row.clear();
+                row.extend_from_slice(&written);
+            }
+            _ => {
+                self.overlay.insert(key.into_vec(), Some(written.clone()));
+            }
+        }
+        self.value = written;
     }
 
     pub(crate) fn remove(&mut self, key: Key) {

@@ -120,16 +120,33 @@ impl Writer {
         Ok(done)
     }
 
-    /// Decides, commits, applies and answers.
+    /// Decides, commits, applies and answers. Who comes while the batch is being decided is taken along: a sync costs
+    /// more than many decisions.
     fn commit(&mut self, waiting: &mut Vec<Command>) -> Result<Done, String> {
         let Self {
-            shared, store, desk, ..
+            shared,
+            store,
+            desk,
+            commands: arriving,
+            ..
         } = self;
         let index = Arc::clone(&shared.index);
         let registry = shared.registry();
         let mut work = Work::new(desk, store.begin(), State::new(&*index), registry);
+        let mut room = BATCH.saturating_sub(waiting.len());
         let mut commands = waiting.drain(..);
-        let failed = commands.by_ref().find_map(|command| work.command(command).err());
+        let mut next = || {
+            commands.next().or_else(|| {
+                room = room.checked_sub(1)?;
+                arriving.try_recv().ok()
+            })
+        };
+        let mut failed = None;
+        while failed.is_none()
+            && let Some(command) = next()
+        {
+            failed = work.command(command).err();
+        }
         let (answers, mut done, result) = match failed {
             None => work.commit(),
             Some(failure) => {

@@ -27,7 +27,7 @@ pub(crate) fn accept(context: &mut Context<'_, '_>, incoming: Incoming) -> Resul
     }
 }
 
-fn decide(context: &mut Context<'_, '_>, mut incoming: Incoming, known: bool) -> Result<Decision<Accepted>, Stop> {
+fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Result<Decision<Accepted>, Stop> {
     let Party::Participant(sender) = incoming.sender.clone() else {
         return Err(Refusal::Unavailable("only participants send through a door".to_owned()).into());
     };
@@ -79,7 +79,7 @@ fn decide(context: &mut Context<'_, '_>, mut incoming: Incoming, known: bool) ->
         }
         SchemaVerdict::NotChecked | SchemaVerdict::Valid => [None, None],
     };
-    let accepted = planned(&mut incoming, place, token, None);
+    let accepted = planned(incoming, place, token, None);
     let events = std::iter::once(accepted)
         .chain(rejection.into_iter().flatten())
         .collect();
@@ -206,16 +206,16 @@ fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &
     Err(Refusal::Overflow { queue, limit }.into())
 }
 
-/// The accept event. Takes the bodies out of the command.
+/// The accept event and its bodies.
 pub(super) fn planned(
-    incoming: &mut Incoming,
+    incoming: Incoming,
     place: Place,
     token: Option<[u8; 16]>,
     quarantine: Option<(String, Vec<u8>)>,
 ) -> Planned {
     let (quarantine, facts) = quarantine.unzip();
     let node = if place.message_type == MessageType::Request {
-        incoming.node.take()
+        incoming.node
     } else {
         place.node
     };
@@ -223,8 +223,8 @@ pub(super) fn planned(
         id: incoming.message_id,
         message_type: place.message_type,
         door: incoming.door.to_owned(),
-        sender: incoming.sender.clone(),
-        remote_sender: incoming.remote_sender.take(),
+        sender: incoming.sender,
+        remote_sender: incoming.remote_sender,
         recipient: place.recipient,
         kind: place.kind,
         node,
@@ -232,7 +232,7 @@ pub(super) fn planned(
         reference: incoming.reference_id,
         end_of_life: incoming.end_of_life,
         test: incoming.test,
-        format: std::mem::take(&mut incoming.format),
+        format: incoming.format,
         parts: Vec::new(),
         note: None,
         facts: None,
@@ -242,15 +242,12 @@ pub(super) fn planned(
         closes: place.closes,
         token,
         quarantine,
-        evidence: Some(incoming.evidence.clone()),
+        evidence: Some(incoming.evidence),
     };
-    let parts = std::mem::take(&mut incoming.parts)
-        .into_iter()
-        .map(|part| (part.number, part.octets))
-        .collect();
+    let parts = incoming.parts.into_iter();
     let bodies = Bodies {
-        parts,
-        note: incoming.exchange_note.take(),
+        parts: parts.map(|part| (part.number, part.octets)).collect(),
+        note: incoming.exchange_note,
         facts,
     };
     Planned {

@@ -51,7 +51,7 @@ pub(crate) fn receive(
                 kind: place.kind.clone(),
                 message_type: place.message_type,
             };
-            let event = accept::planned(&mut incoming, place, token, None);
+            let event = accept::planned(incoming, place, token, None);
             Ok(Decision {
                 events: vec![event],
                 answer: Ok(Received::Accepted(accepted)),
@@ -67,7 +67,7 @@ pub(crate) fn receive(
                 ..place
             };
             let octets = serde_json::to_vec(&facts).expect("facts are plain data, which JSON can hold");
-            let event = accept::planned(&mut incoming, place, token, Some((cause.clone(), octets)));
+            let event = accept::planned(incoming, place, token, Some((cause.clone(), octets)));
             Ok(Decision {
                 events: vec![event],
                 answer: Ok(Received::Quarantined { seq, cause }),
