@@ -1,120 +1,32 @@
-//! Commands, and one batch of them on its way from decisions to answers.
+//! One batch of commands on its way from decisions to answers.
 
-use std::collections::BTreeSet;
+mod answers;
+mod command;
+mod done;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use journal::{Batch, CommitError, Location};
+use journal::{Batch, CommitError};
 use tokio::sync::oneshot;
 
 use crate::apply::apply;
-use crate::command::{
-    Accepted, Acknowledge, Acknowledged, Delivery, ForwardOutcome, Incoming, QuarantineDecision, Received, Refusal,
-    RefusedCall, RegistryChange, RegistryDiff, Take,
-};
-use crate::decide::receive::Facts;
+use crate::command::{Accepted, Incoming, Received, Refusal, RefusedCall, RegistryChange, RegistryDiff};
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
-use crate::names::{MessageId, Mnemonic, Party, UpstreamName};
+use crate::names::{MessageId, Mnemonic, Party};
 use crate::refusals::Limiter;
 use crate::registry::Registry;
 use crate::registry_change;
 use crate::retention::Survivor;
 use crate::shared::Shared;
-use crate::snapshot::DumpError;
 use crate::state::State;
 
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-
-/// What the writer is asked to do.
-pub(crate) enum Command {
-    Accept(Box<Incoming>, Reply<Accepted>),
-    Receive(UpstreamName, Box<Incoming>, Reply<Received>),
-    UpstreamAcknowledged(UpstreamName, MessageId, Reply<()>),
-    Take(Take, Reply<Option<Delivery>>),
-    Acknowledge(Box<Acknowledge>, Reply<Acknowledged>),
-    Refused(RefusedCall),
-    Incident {
-        kind: String,
-        text: String,
-        reply: Reply<()>,
-    },
-    Registry(
-        Box<RegistryChange>,
-        oneshot::Sender<Result<RegistryDiff, RegistryError>>,
-    ),
-    ForwardStarted(u64, MessageId, Reply<()>),
-    ForwardOutcome(u64, ForwardOutcome, Reply<()>),
-    Decide {
-        seq: u64,
-        decision: QuarantineDecision,
-        by: String,
-        facts: Option<Box<Facts>>,
-        reply: Reply<()>,
-    },
-    /// Time passed; who asked for it hears when all that it brings is done.
-    Tick(Option<oneshot::Sender<()>>),
-    Copy(Vec<Survivor>),
-    Copied {
-        segment: u64,
-        complete: bool,
-    },
-    Snapshot(Result<(journal::Position, journal::Digest), DumpError>),
-    Stop(oneshot::Sender<()>),
-}
-
-impl Command {
-    /// Answers that it cannot be done now.
-    pub(crate) fn fail(self, why: &str) {
-        fn unavailable<T>(reply: Reply<T>, why: &str) {
-            // Whoever has stopped waiting needs no answer.
-            let _ = reply.send(Err(Refusal::Unavailable(why.to_owned())));
-        }
-        match self {
-            Self::Accept(_, reply) => unavailable(reply, why),
-            Self::Receive(_, _, reply) => unavailable(reply, why),
-            Self::Take(_, reply) => unavailable(reply, why),
-            Self::Acknowledge(_, reply) => unavailable(reply, why),
-            Self::UpstreamAcknowledged(_, _, reply)
-            | Self::Incident { reply, .. }
-            | Self::ForwardStarted(_, _, reply)
-            | Self::ForwardOutcome(_, _, reply)
-            | Self::Decide { reply, .. } => unavailable(reply, why),
-            Self::Registry(_, reply) => {
-                let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
-            }
-            Self::Refused(_)
-            | Self::Tick(_)
-            | Self::Copy(_)
-            | Self::Copied { .. }
-            | Self::Snapshot(_)
-            | Self::Stop(_) => {}
-        }
-    }
-}
-
-/// An answer that waits for the commit.
-trait Answer: Send {
-    fn give(self: Box<Self>);
-    fn fail(self: Box<Self>, why: &str);
-}
-
-struct Waiting<T, E> {
-    reply: oneshot::Sender<Result<T, E>>,
-    result: Result<T, E>,
-    unavailable: fn(String) -> E,
-}
-
-impl<T: Send, E: Send> Answer for Waiting<T, E> {
-    fn give(self: Box<Self>) {
-        let _ = self.reply.send(self.result);
-    }
-
-    fn fail(self: Box<Self>, why: &str) {
-        let _ = self.reply.send(Err((self.unavailable)(why.to_owned())));
-    }
-}
+pub(crate) use answers::Answers;
+use answers::{Answer, Waiting};
+pub(crate) use command::{Command, Reply};
+pub(crate) use done::Done;
 
 /// Why a batch came to nothing.
 #[derive(Debug)]
@@ -161,27 +73,6 @@ pub(crate) struct Work<'a> {
     now: Timestamp,
     answers: Vec<Box<dyn Answer>>,
     done: Done,
-}
-
-/// What a batch did, for what follows its commit.
-#[derive(Default)]
-pub(crate) struct Done {
-    pub(crate) commands: usize,
-    pub(crate) events: u64,
-    /// At least one event must be durable before the answers are given.
-    durable: bool,
-    pub(crate) registry: Option<Arc<Registry>>,
-    upstreams: BTreeSet<UpstreamName>,
-    accepted: Vec<(&'static str, Accepted)>,
-    delivered: Vec<Mnemonic>,
-    moved: Vec<(Location, Location)>,
-    /// The tick found more than it handles at once.
-    pub(crate) more: bool,
-    pub(crate) ticked: bool,
-    ticked_for: Vec<oneshot::Sender<()>>,
-    pub(crate) copied: Option<(u64, bool)>,
-    pub(crate) snapshot: Option<Result<(), DumpError>>,
-    pub(crate) stop: Option<oneshot::Sender<()>>,
 }
 
 impl<'a> Work<'a> {
@@ -565,77 +456,5 @@ impl<'a> Work<'a> {
     /// Gives up: nothing of the batch happened, but what it was told stays known.
     pub(crate) fn abandon(self) -> (Answers, Done) {
         (Answers(self.answers), self.done.news())
-    }
-}
-
-impl Done {
-    /// What stays true although the batch came to nothing.
-    fn news(self) -> Self {
-        let Self {
-            ticked,
-            ticked_for,
-            copied,
-            snapshot,
-            stop,
-            ..
-        } = self;
-        Self {
-            ticked,
-            ticked_for,
-            copied,
-            snapshot,
-            stop,
-            ..Self::default()
-        }
-    }
-
-    /// Takes over what an earlier part of the same batch still has to do.
-    pub(crate) fn follow(&mut self, earlier: Done) {
-        self.ticked |= earlier.ticked;
-        self.ticked_for.extend(earlier.ticked_for);
-        self.copied = self.copied.take().or(earlier.copied);
-        self.snapshot = self.snapshot.take().or(earlier.snapshot);
-        self.stop = self.stop.take().or(earlier.stop);
-    }
-
-    /// The tick is over.
-    pub(crate) fn tell(&mut self) {
-        for asked in self.ticked_for.drain(..) {
-            // Whoever has stopped waiting needs no answer.
-            let _ = asked.send(());
-        }
-    }
-
-    fn publish(&self, shared: &Shared) {
-        for (from, to) in &self.moved {
-            shared.moved.remember(*from, *to);
-        }
-        if let Some(registry) = &self.registry {
-            shared.publish(Arc::clone(registry));
-        }
-        for (door, accepted) in &self.accepted {
-            shared
-                .metrics
-                .count_accepted(door, accepted.message_type, accepted.kind.as_ref());
-        }
-        for participant in &self.delivered {
-            shared.metrics.count_delivered(participant);
-        }
-        for upstream in &self.upstreams {
-            shared.work(upstream).notify_one();
-        }
-    }
-}
-
-/// Answers of a batch.
-pub(crate) struct Answers(Vec<Box<dyn Answer>>);
-
-impl Answers {
-    pub(crate) fn give(self) {
-        self.0.into_iter().for_each(Answer::give);
-    }
-
-    pub(crate) fn fail(self, why: &str) {
-        self.0.into_iter().for_each(|answer| answer.fail(why));
     }
 }

@@ -1,0 +1,82 @@
+//! What the writer is asked to do.
+
+use tokio::sync::oneshot;
+
+use crate::command::{
+    Accepted, Acknowledge, Acknowledged, Delivery, ForwardOutcome, Incoming, QuarantineDecision, Received, Refusal,
+    RefusedCall, RegistryChange, RegistryDiff, Take,
+};
+use crate::decide::receive::Facts;
+use crate::error::RegistryError;
+use crate::names::{MessageId, UpstreamName};
+use crate::retention::Survivor;
+use crate::snapshot::DumpError;
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What the writer is asked to do.
+pub(crate) enum Command {
+    Accept(Box<Incoming>, Reply<Accepted>),
+    Receive(UpstreamName, Box<Incoming>, Reply<Received>),
+    UpstreamAcknowledged(UpstreamName, MessageId, Reply<()>),
+    Take(Take, Reply<Option<Delivery>>),
+    Acknowledge(Box<Acknowledge>, Reply<Acknowledged>),
+    Refused(RefusedCall),
+    Incident {
+        kind: String,
+        text: String,
+        reply: Reply<()>,
+    },
+    Registry(
+        Box<RegistryChange>,
+        oneshot::Sender<Result<RegistryDiff, RegistryError>>,
+    ),
+    ForwardStarted(u64, MessageId, Reply<()>),
+    ForwardOutcome(u64, ForwardOutcome, Reply<()>),
+    Decide {
+        seq: u64,
+        decision: QuarantineDecision,
+        by: String,
+        facts: Option<Box<Facts>>,
+        reply: Reply<()>,
+    },
+    /// Time passed; who asked for it hears when all that it brings is done.
+    Tick(Option<oneshot::Sender<()>>),
+    Copy(Vec<Survivor>),
+    Copied {
+        segment: u64,
+        complete: bool,
+    },
+    Snapshot(Result<(journal::Position, journal::Digest), DumpError>),
+    Stop(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Answers that it cannot be done now.
+    pub(crate) fn fail(self, why: &str) {
+        fn unavailable<T>(reply: Reply<T>, why: &str) {
+            // Whoever has stopped waiting needs no answer.
+            let _ = reply.send(Err(Refusal::Unavailable(why.to_owned())));
+        }
+        match self {
+            Self::Accept(_, reply) => unavailable(reply, why),
+            Self::Receive(_, _, reply) => unavailable(reply, why),
+            Self::Take(_, reply) => unavailable(reply, why),
+            Self::Acknowledge(_, reply) => unavailable(reply, why),
+            Self::UpstreamAcknowledged(_, _, reply)
+            | Self::Incident { reply, .. }
+            | Self::ForwardStarted(_, _, reply)
+            | Self::ForwardOutcome(_, _, reply)
+            | Self::Decide { reply, .. } => unavailable(reply, why),
+            Self::Registry(_, reply) => {
+                let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
+            }
+            Self::Refused(_)
+            | Self::Tick(_)
+            | Self::Copy(_)
+            | Self::Copied { .. }
+            | Self::Snapshot(_)
+            | Self::Stop(_) => {}
+        }
+    }
+}
