@@ -199,3 +199,6 @@ fn moment(at: Timestamp) -> String {
         local.millisecond()
     )
 }
+
+#[cfg(test)]
+mod tests;

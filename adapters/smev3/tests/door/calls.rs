@@ -9,7 +9,12 @@ use crate::region::{Region, System};
 /// Signs the element whose text is given and wraps it into a call.
 pub(crate) fn signed(system: &System, version: Version, operation: &str, target: &str, tail: &str) -> String {
     let signature = signature(system, version, target);
-    wrapped(version, operation, target, &format!("{tail}<t:CallerInformationSystemSignature>{signature}</t:CallerInformationSystemSignature>"))
+    wrapped(
+        version,
+        operation,
+        target,
+        &format!("{tail}<t:CallerInformationSystemSignature>{signature}</t:CallerInformationSystemSignature>"),
+    )
 }
 
 pub(crate) fn wrapped(version: Version, operation: &str, target: &str, rest: &str) -> String {
@@ -24,7 +29,12 @@ pub(crate) fn wrapped(version: Version, operation: &str, target: &str, rest: &st
 pub(crate) fn signature(system: &System, version: Version, target: &str) -> String {
     let text = format!("<t:R{}>{target}</t:R>", declarations(version));
     let document = Document::parse(text.as_bytes(), &Limits::default()).unwrap();
-    xmldsig::sign(document.root().children().next().unwrap(), &system.key, &system.certificate).unwrap()
+    xmldsig::sign(
+        document.root().children().next().unwrap(),
+        &system.key,
+        &system.certificate,
+    )
+    .unwrap()
 }
 
 fn declarations(version: Version) -> String {
@@ -51,8 +61,9 @@ pub(crate) fn payload(namespace: &str, root: &str, inside: &str) -> String {
 impl Region {
     pub(crate) fn get(&self, system: &System, version: Version, operation: &str, inside: &str) -> String {
         let now = self.time.now();
-        let target =
-            format!(r#"<b:MessageTypeSelector Id="SIGNED_BY_CALLER"><b:Timestamp>{now}</b:Timestamp>{inside}</b:MessageTypeSelector>"#);
+        let target = format!(
+            r#"<b:MessageTypeSelector Id="SIGNED_BY_CALLER"><b:Timestamp>{now}</b:Timestamp>{inside}</b:MessageTypeSelector>"#
+        );
         signed(system, version, operation, &target, "")
     }
 

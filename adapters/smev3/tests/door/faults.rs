@@ -29,7 +29,13 @@ impl Region {
     }
 
     fn request_with(&self, version: Version, id: &str, more: &str) -> String {
-        signed(&self.consumer, version, "SendRequest", &request_data(id, &payload(NAMESPACE, "Request", ""), more), "")
+        signed(
+            &self.consumer,
+            version,
+            "SendRequest",
+            &request_data(id, &payload(NAMESPACE, "Request", ""), more),
+            "",
+        )
     }
 }
 
@@ -42,7 +48,13 @@ async fn envelopes_that_are_none_are_invalid_content() {
         region.refuses(Version::V1_2, bad, FaultName::InvalidContent).await;
     }
     for version in Version::ALL {
-        region.refuses(version, &wrapped(version, "CancelRequest", "", ""), FaultName::InvalidContent).await;
+        region
+            .refuses(
+                version,
+                &wrapped(version, "CancelRequest", "", ""),
+                FaultName::InvalidContent,
+            )
+            .await;
     }
     assert_eq!(region.metrics.unrecognised().iter().map(|(_, n)| n).sum::<u64>(), 10);
 }
@@ -55,9 +67,16 @@ async fn missing_signatures_are_told_apart_as_the_bus_does() {
         let text = "Блок CallerInformationSystemSignature отсутствует либо пуст.";
         for rest in ["", "<t:CallerInformationSystemSignature/>"] {
             let call = wrapped(version, "SendRequest", &data, rest);
-            assert!(region.refuses(version, &call, FaultName::InvalidContent).await.contains(text));
+            assert!(
+                region
+                    .refuses(version, &call, FaultName::InvalidContent)
+                    .await
+                    .contains(text)
+            );
             let poll = wrapped(version, "GetRequest", "<b:MessageTypeSelector/>", rest);
-            let fault = region.refuses(version, &poll, FaultName::SignatureVerificationFault).await;
+            let fault = region
+                .refuses(version, &poll, FaultName::SignatureVerificationFault)
+                .await;
             assert!(fault.contains("NoSignatureFound"), "{fault}");
         }
     }
@@ -70,20 +89,50 @@ async fn signatures_that_do_not_hold_are_refused_by_their_cause() {
     let good = region.request(version, &region.id().to_string());
     let name = FaultName::SignatureVerificationFault;
     let changed = good.replace("<p:Request", "<p:Request a=\"1\"");
-    assert!(region.refuses(version, &changed, name).await.contains("SignatureIsInvalid"));
+    assert!(
+        region
+            .refuses(version, &changed, name)
+            .await
+            .contains("SignatureIsInvalid")
+    );
     let elsewhere = good.replace("URI=\"#SIGNED_BY_CALLER\"", "URI=\"#OTHER\"");
-    assert!(region.refuses(version, &elsewhere, name).await.contains("IncorrectSignatureTarget"));
+    assert!(
+        region
+            .refuses(version, &elsewhere, name)
+            .await
+            .contains("IncorrectSignatureTarget")
+    );
     let whole = good.replace("URI=\"#SIGNED_BY_CALLER\"", "URI=\"\"");
-    assert!(region.refuses(version, &whole, name).await.contains("IncorrectSignatureTarget"));
+    assert!(
+        region
+            .refuses(version, &whole, name)
+            .await
+            .contains("IncorrectSignatureTarget")
+    );
     let data = &good[good.find("<t:SenderProvided").unwrap()..good.find("<t:Caller").unwrap()];
     let twice = good.replace(data, &format!("{data}{data}"));
-    assert!(region.refuses(version, &twice, name).await.contains("IncorrectSignatureTarget"));
+    assert!(
+        region
+            .refuses(version, &twice, name)
+            .await
+            .contains("IncorrectSignatureTarget")
+    );
 
-    let stranger = signed(&region.stranger, version, "Ack", r#"<b:AckTargetMessage Id="A">x</b:AckTargetMessage>"#, "");
-    region.refuses(version, &stranger, FaultName::SenderIsNotRegistered).await;
+    let stranger = signed(
+        &region.stranger,
+        version,
+        "Ack",
+        r#"<b:AckTargetMessage Id="A">x</b:AckTargetMessage>"#,
+        "",
+    );
+    region
+        .refuses(version, &stranger, FaultName::SenderIsNotRegistered)
+        .await;
 
     region.time.pass(SignedDuration::from_secs(200_000_000));
-    let fault = region.refuses(version, &region.request(version, &region.id().to_string()), name).await;
+    let fault = region
+        .refuses(version, &region.request(version, &region.id().to_string()), name)
+        .await;
     assert!(fault.contains("CertificateIsExpired"), "{fault}");
     assert!(fault.contains("Сертификат действителен до 2030-03-17 20:46"), "{fault}");
 }
@@ -96,7 +145,9 @@ async fn polls_outside_the_window_are_not_accepted() {
     region.time.pass(SignedDuration::from_hours(13));
     assert_eq!(region.post(&call).await.status, 200);
     region.time.pass(SignedDuration::from_secs(1));
-    region.refuses(version, &call, FaultName::SignatureVerificationFault).await;
+    region
+        .refuses(version, &call, FaultName::SignatureVerificationFault)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,13 +156,23 @@ async fn identifiers_must_be_fresh_and_the_senders_own() {
     for version in Version::ALL {
         let id = region.id().to_string();
         for bad in ["7", &id.to_uppercase(), "4332511a-1c5c-41e8-91bf-0018f3be243e"] {
-            region.refuses(version, &region.request(version, bad), FaultName::InvalidMessageIdFormat).await;
+            region
+                .refuses(
+                    version,
+                    &region.request(version, bad),
+                    FaultName::InvalidMessageIdFormat,
+                )
+                .await;
         }
         assert_eq!(region.post(&region.request(version, &id)).await.status, 200);
-        region.refuses(version, &region.request(version, &id), FaultName::MessageIsAlreadySent).await;
+        region
+            .refuses(version, &region.request(version, &id), FaultName::MessageIsAlreadySent)
+            .await;
         let old = region.id().to_string();
         region.time.pass(SignedDuration::from_hours(49));
-        region.refuses(version, &region.request(version, &old), FaultName::StaleMessageId).await;
+        region
+            .refuses(version, &region.request(version, &old), FaultName::StaleMessageId)
+            .await;
     }
 }
 
@@ -124,19 +185,35 @@ async fn kinds_access_and_recipients_are_checked() {
             signed(&region.consumer, version, "SendRequest", &data, "")
         };
         let unknown = request("urn://tests/unknown", "Request");
-        let fault = region.refuses(version, &unknown, FaultName::BusinessDataTypeIsNotSupported).await;
-        assert!(fault.contains("<ns3:RootElementNamespaceURI>urn://tests/unknown<"), "{fault}");
-        region.refuses(version, &request("urn://tests/closed/1.0", "Request"), FaultName::AccessDenied).await;
-        let inside =
-            format!("<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>", payload(NAMESPACE, "Response", ""));
+        let fault = region
+            .refuses(version, &unknown, FaultName::BusinessDataTypeIsNotSupported)
+            .await;
+        assert!(
+            fault.contains("<ns3:RootElementNamespaceURI>urn://tests/unknown<"),
+            "{fault}"
+        );
+        region
+            .refuses(
+                version,
+                &request("urn://tests/closed/1.0", "Request"),
+                FaultName::AccessDenied,
+            )
+            .await;
+        let inside = format!(
+            "<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>",
+            payload(NAMESPACE, "Response", "")
+        );
         let data = response_data(&region.id().to_string(), "no-such-token", &inside);
         let call = signed(&region.provider, version, "SendResponse", &data, "");
         region.refuses(version, &call, FaultName::RecipientIsNotFound).await;
-        let expired = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "")
-            .replace("</t:MessageID>", "</t:MessageID><t:EOL>2026-01-01T00:00:00+03:00</t:EOL>");
+        let expired = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "").replace(
+            "</t:MessageID>",
+            "</t:MessageID><t:EOL>2026-01-01T00:00:00+03:00</t:EOL>",
+        );
         let call = signed(&region.consumer, version, "SendRequest", &expired, "");
         region.refuses(version, &call, FaultName::EndOfLifeReached).await;
-        let selector = "<b:NamespaceURI>urn://tests/unknown</b:NamespaceURI><b:RootElementLocalName>R</b:RootElementLocalName>";
+        let selector =
+            "<b:NamespaceURI>urn://tests/unknown</b:NamespaceURI><b:RootElementLocalName>R</b:RootElementLocalName>";
         let target = format!(
             r#"<b:MessageTypeSelector Id="S">{selector}<b:Timestamp>{}</b:Timestamp></b:MessageTypeSelector>"#,
             region.time.now()
@@ -150,13 +227,32 @@ async fn kinds_access_and_recipients_are_checked() {
 async fn a_request_as_an_answer_is_the_wrong_content() {
     let region = Region::new().await;
     let version = Version::V1_2;
-    assert_eq!(region.post(&region.request(version, &region.id().to_string())).await.status, 200);
-    let request = region.post(&region.get(&region.provider, version, "GetRequest", "")).await.envelope();
-    let token = request.split("ReplyTo>").nth(1).unwrap().trim_end_matches("</ns2:").to_owned();
-    let inside = format!("<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>", payload(NAMESPACE, "Request", ""));
+    assert_eq!(
+        region
+            .post(&region.request(version, &region.id().to_string()))
+            .await
+            .status,
+        200
+    );
+    let request = region
+        .post(&region.get(&region.provider, version, "GetRequest", ""))
+        .await
+        .envelope();
+    let token = request
+        .split("ReplyTo>")
+        .nth(1)
+        .unwrap()
+        .trim_end_matches("</ns2:")
+        .to_owned();
+    let inside = format!(
+        "<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>",
+        payload(NAMESPACE, "Request", "")
+    );
     let data = response_data(&region.id().to_string(), &token, &inside);
     let call = signed(&region.provider, version, "SendResponse", &data, "");
-    region.refuses(version, &call, FaultName::IncorrectResponseContentType).await;
+    region
+        .refuses(version, &call, FaultName::IncorrectResponseContentType)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +262,10 @@ async fn an_ack_for_nothing_finds_no_target() {
         for id in [region.id().to_string(), "not-an-id".to_owned()] {
             let call = ack(&region.consumer, version, &id, r#" accepted="true""#);
             let fault = region.refuses(version, &call, FaultName::TargetMessageIsNotFound).await;
-            assert!(fault.contains(&format!("SMEV-501:Сообщение {id} не найдено среди неподтверждённых.")), "{fault}");
+            assert!(
+                fault.contains(&format!("SMEV-501:Сообщение {id} не найдено среди неподтверждённых.")),
+                "{fault}"
+            );
         }
     }
 }
@@ -179,20 +278,28 @@ async fn attachments_must_pair_fit_and_be_there() {
                   <b:MimeType>a/b</b:MimeType></b:AttachmentHeader></b:AttachmentHeaderList>";
     let id = || region.id().to_string();
     let lonely = region.request_with(version, &id(), header);
-    region.refuses(version, &lonely, FaultName::AttachmentContentMiscoordination).await;
+    region
+        .refuses(version, &lonely, FaultName::AttachmentContentMiscoordination)
+        .await;
     let list = "<b:AttachmentContentList><b:AttachmentContent><b:Id>a</b:Id><b:Content>QUFBQUFBQUFBQUE=</b:Content>\
                 </b:AttachmentContent></b:AttachmentContentList>";
     let data = request_data(&id(), &payload(NAMESPACE, "Request", ""), header);
     let large = signed(&region.consumer, version, "SendRequest", &data, list);
-    let fault = region.refuses(version, &large, FaultName::AttachmentSizeLimitExceeded).await;
+    let fault = region
+        .refuses(version, &large, FaultName::AttachmentSizeLimitExceeded)
+        .await;
     assert!(fault.contains("<ns3:RealTotalAttachmentSize>11<"), "{fault}");
     let unknown = request_data(&id(), &payload("urn://tests/unknown", "Request", ""), header);
     let unknown = signed(&region.consumer, version, "SendRequest", &unknown, "");
-    region.refuses(version, &unknown, FaultName::BusinessDataTypeIsNotSupported).await;
+    region
+        .refuses(version, &unknown, FaultName::BusinessDataTypeIsNotSupported)
+        .await;
     let reference = "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>u</b:uuid><b:Hash>h</b:Hash>\
                      <b:MimeType>a/b</b:MimeType></b:RefAttachmentHeader></b:RefAttachmentHeaderList>";
     let outside = region.request_with(version, &id(), reference);
-    region.refuses(version, &outside, FaultName::AttachmentContentMiscoordination).await;
+    region
+        .refuses(version, &outside, FaultName::AttachmentContentMiscoordination)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +325,9 @@ async fn calls_from_elsewhere_are_refused_where_addresses_are_given() {
     };
     let region = Region::with(|_| {}, |_| {}, elsewhere).await;
     let call = region.request(Version::V1_2, &region.id().to_string());
-    region.refuses(Version::V1_2, &call, FaultName::SenderIsNotRegistered).await;
+    region
+        .refuses(Version::V1_2, &call, FaultName::SenderIsNotRegistered)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,10 +48,17 @@ pub(crate) async fn exchange(address: SocketAddr, octets: &[u8]) -> Answer {
 
 /// Takes an answer apart; its body ends where Content-Length says.
 pub(crate) fn parse(answer: &[u8]) -> Answer {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("the head of an answer");
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("the head of an answer");
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let answer = Answer { status, head, body: answer[end + 4..].to_vec() };
+    let answer = Answer {
+        status,
+        head,
+        body: answer[end + 4..].to_vec(),
+    };
     let length: usize = answer.header("content-length").unwrap().parse().unwrap();
     assert_eq!(answer.body.len(), length);
     answer
@@ -59,7 +66,9 @@ pub(crate) fn parse(answer: &[u8]) -> Answer {
 
 /// A request that asks for the connection to be closed.
 pub(crate) fn request(method: &str, path: &str, content_type: Option<&str>, body: &[u8]) -> Vec<u8> {
-    let content_type = content_type.map(|value| format!("Content-Type: {value}\r\n")).unwrap_or_default();
+    let content_type = content_type
+        .map(|value| format!("Content-Type: {value}\r\n"))
+        .unwrap_or_default();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n{content_type}Content-Length: {}\r\n\r\n",
         body.len()

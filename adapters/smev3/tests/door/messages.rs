@@ -37,13 +37,20 @@ fn verifies(envelope: &str, wrapper: &str, target: &str, certificate: &gost::Cer
     let signature = SignatureElement::parse(element).unwrap();
     assert_eq!(signature.certificate_der(), certificate.der());
     let target = find(document.root(), target).unwrap();
-    signature.verify(&document, target, &certificate.public_key().prepare()).is_ok()
+    signature
+        .verify(&document, target, &certificate.public_key().prepare())
+        .is_ok()
 }
 
 async fn send(region: &Region, version: Version, more: &str) -> String {
     let id = region.id().to_string();
     let data = request_data(&id, &payload(NAMESPACE, "Request", "<p:a>7</p:a>"), more);
-    good(version, &region.post(&signed(&region.consumer, version, "SendRequest", &data, "")).await);
+    good(
+        version,
+        &region
+            .post(&signed(&region.consumer, version, "SendRequest", &data, ""))
+            .await,
+    );
     id
 }
 
@@ -56,8 +63,15 @@ async fn an_exchange_works_in_every_version_and_all_signatures_hold() {
     let region = Region::new().await;
     for version in Version::ALL {
         let id = region.id().to_string();
-        let data = request_data(&id, &payload(NAMESPACE, "Request", "<p:a> 7 </p:a>"), "<t:TestMessage/>")
-            .replace("</t:MessageID>", "</t:MessageID><t:TransactionCode>код &amp; 1</t:TransactionCode>");
+        let data = request_data(
+            &id,
+            &payload(NAMESPACE, "Request", "<p:a> 7 </p:a>"),
+            "<t:TestMessage/>",
+        )
+        .replace(
+            "</t:MessageID>",
+            "</t:MessageID><t:TransactionCode>код &amp; 1</t:TransactionCode>",
+        );
         let call = signed(&region.consumer, version, "SendRequest", &data, "");
         let receipt = good(version, &region.post(&call).await);
         assert_eq!(text(&receipt, "MessageId"), Some(id.clone()));
@@ -65,7 +79,10 @@ async fn an_exchange_works_in_every_version_and_all_signatures_hold() {
         assert!(verifies(&receipt, "SMEVSignature", "MessageMetadata", &region.gateway));
 
         let request = get(&region, &region.provider, version, "GetRequest").await;
-        assert!(verifies(&request, "SMEVSignature", "Request", &region.gateway), "{request}");
+        assert!(
+            verifies(&request, "SMEVSignature", "Request", &region.gateway),
+            "{request}"
+        );
         assert!(verifies(
             &request,
             "SenderInformationSystemSignature",
@@ -75,7 +92,9 @@ async fn an_exchange_works_in_every_version_and_all_signatures_hold() {
         assert!(request.contains("<p:a> 7 </p:a>"));
         assert!(text(&request, "TestMessage").is_some());
         let token = text(&request, "ReplyTo").unwrap();
-        let acknowledged = region.post(&ack(&region.provider, version, &id, r#" accepted="true""#)).await;
+        let acknowledged = region
+            .post(&ack(&region.provider, version, &id, r#" accepted="true""#))
+            .await;
         good(version, &acknowledged);
 
         let answer_id = region.id().to_string();
@@ -84,7 +103,12 @@ async fn an_exchange_works_in_every_version_and_all_signatures_hold() {
             payload(NAMESPACE, "Response", "<p:b/>")
         );
         let data = response_data(&answer_id, &token, &inside);
-        let receipt = good(version, &region.post(&signed(&region.provider, version, "SendResponse", &data, "")).await);
+        let receipt = good(
+            version,
+            &region
+                .post(&signed(&region.provider, version, "SendResponse", &data, ""))
+                .await,
+        );
         assert_eq!(text(&receipt, "MessageType").as_deref(), Some("RESPONSE"));
 
         let response = get(&region, &region.consumer, version, "GetResponse").await;
@@ -97,7 +121,12 @@ async fn an_exchange_works_in_every_version_and_all_signatures_hold() {
         ));
         assert_eq!(text(&response, "OriginalMessageId"), Some(id));
         assert_eq!(text(&response, "OriginalTransactionCode").as_deref(), Some("код & 1"));
-        good(version, &region.post(&ack(&region.consumer, version, &answer_id, r#" accepted="true""#)).await);
+        good(
+            version,
+            &region
+                .post(&ack(&region.consumer, version, &answer_id, r#" accepted="true""#))
+                .await,
+        );
         let empty = get(&region, &region.consumer, version, "GetResponse").await;
         assert_eq!(text(&empty, "ResponseMessage"), None);
     }
@@ -112,7 +141,12 @@ async fn a_message_is_delivered_in_the_version_of_the_caller() {
             let request = get(&region, &region.provider, to, "GetRequest").await;
             assert_eq!(text(&request, "MessageID"), Some(id.clone()));
             assert!(verifies(&request, "SMEVSignature", "Request", &region.gateway));
-            good(to, &region.post(&ack(&region.provider, to, &id, r#" accepted="true""#)).await);
+            good(
+                to,
+                &region
+                    .post(&ack(&region.provider, to, &id, r#" accepted="true""#))
+                    .await,
+            );
         }
     }
 }
@@ -130,7 +164,12 @@ async fn rejections_and_statuses_reach_the_consumer_in_order() {
                     <t:RejectionReasonDescription>нет</t:RejectionReasonDescription></t:RequestRejected>";
     for inside in [status, rejected] {
         let data = response_data(&region.id().to_string(), &token, inside);
-        good(version, &region.post(&signed(&region.provider, version, "SendResponse", &data, "")).await);
+        good(
+            version,
+            &region
+                .post(&signed(&region.provider, version, "SendResponse", &data, ""))
+                .await,
+        );
     }
     for expected in ["RequestStatus", "RequestRejected"] {
         let response = get(&region, &region.consumer, version, "GetResponse").await;
@@ -146,16 +185,32 @@ async fn a_payload_that_fails_its_schema_comes_back_as_a_notice_like_the_bus_own
     for version in Version::ALL {
         let id = region.id().to_string();
         let data = request_data(&id, &payload(STRICT, "Request", "<p:n>seven</p:n>"), "");
-        good(version, &region.post(&signed(&region.consumer, version, "SendRequest", &data, "")).await);
+        good(
+            version,
+            &region
+                .post(&signed(&region.consumer, version, "SendRequest", &data, ""))
+                .await,
+        );
         let notice = get(&region, &region.consumer, version, "GetResponse").await;
-        assert_eq!(text(&notice, "StatusCategory").as_deref(), Some("requestIsRejectedBySmev"));
+        assert_eq!(
+            text(&notice, "StatusCategory").as_deref(),
+            Some("requestIsRejectedBySmev")
+        );
         assert_eq!(text(&notice, "OriginalMessageId"), Some(id));
         assert!(notice.contains(r#"xsi:type="ns3:InvalidContent""#), "{notice}");
         assert!(text(&notice, "ValidationError").is_some());
         assert!(verifies(&notice, "SMEVSignature", "Response", &region.gateway));
         let id = text(&notice, "MessageID").unwrap();
-        good(version, &region.post(&ack(&region.consumer, version, &id, r#" accepted="true""#)).await);
-        assert_eq!(text(&get(&region, &region.provider, version, "GetRequest").await, "Request"), None);
+        good(
+            version,
+            &region
+                .post(&ack(&region.consumer, version, &id, r#" accepted="true""#))
+                .await,
+        );
+        assert_eq!(
+            text(&get(&region, &region.provider, version, "GetRequest").await, "Request"),
+            None
+        );
     }
 }
 
@@ -167,26 +222,45 @@ async fn attachments_travel_inline_and_by_mtom_and_arrive_octet_for_octet() {
     let header = "<b:AttachmentHeaderList><b:AttachmentHeader><b:contentId>a1</b:contentId>\
                   <b:MimeType>application/zip</b:MimeType></b:AttachmentHeader></b:AttachmentHeaderList>";
     let list = |content: &str| {
-        format!("<b:AttachmentContentList><b:AttachmentContent><b:Id>a1</b:Id><b:Content>{content}</b:Content></b:AttachmentContent></b:AttachmentContentList>")
+        format!(
+            "<b:AttachmentContentList><b:AttachmentContent><b:Id>a1</b:Id><b:Content>{content}</b:Content></b:AttachmentContent></b:AttachmentContentList>"
+        )
     };
     let data = |id: &str| request_data(id, &payload(NAMESPACE, "Request", ""), header);
     use base64::Engine as _;
     let inline = list(&base64::engine::general_purpose::STANDARD.encode(&octets));
-    let call = signed(&region.consumer, version, "SendRequest", &data(&region.id().to_string()), &inline);
+    let call = signed(
+        &region.consumer,
+        version,
+        "SendRequest",
+        &data(&region.id().to_string()),
+        &inline,
+    );
     good(version, &region.post(&call).await);
 
     let include = list(r#"<i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:part%401"/>"#);
-    let call = signed(&region.consumer, version, "SendRequest", &data(&region.id().to_string()), &include);
+    let call = signed(
+        &region.consumer,
+        version,
+        "SendRequest",
+        &data(&region.id().to_string()),
+        &include,
+    );
     let part = smev3::mime::Attachment {
         content_id: "part@1".into(),
         content_type: "application/zip".into(),
         octets: octets.clone(),
     };
     let (content_type, body) = smev3::mime::write(&call, &[part]);
-    good(version, &region.post_as("/smev/v1.2/ws", Some(&content_type), &body).await);
+    good(
+        version,
+        &region.post_as("/smev/v1.2/ws", Some(&content_type), &body).await,
+    );
 
     for _ in 0..2 {
-        let answer = region.post(&region.get(&region.provider, version, "GetRequest", "")).await;
+        let answer = region
+            .post(&region.get(&region.provider, version, "GetRequest", ""))
+            .await;
         assert_eq!(answer.status, 200);
         let content_type = answer.header("content-type").unwrap();
         let multipart = smev3::mime::Multipart::parse(content_type, &answer.body).unwrap();
@@ -204,12 +278,31 @@ async fn an_answer_waits_under_the_node_of_its_request() {
     let version = Version::V1_1;
     let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "")
         .replace("</t:MessageID>", "</t:MessageID><t:NodeID>n1</t:NodeID>");
-    good(version, &region.post(&signed(&region.consumer, version, "SendRequest", &data, "")).await);
+    good(
+        version,
+        &region
+            .post(&signed(&region.consumer, version, "SendRequest", &data, ""))
+            .await,
+    );
     let request = get(&region, &region.provider, version, "GetRequest").await;
-    let inside = format!("<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>", payload(NAMESPACE, "Response", ""));
+    let inside = format!(
+        "<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>",
+        payload(NAMESPACE, "Response", "")
+    );
     let data = response_data(&region.id().to_string(), &text(&request, "ReplyTo").unwrap(), &inside);
-    good(version, &region.post(&signed(&region.provider, version, "SendResponse", &data, "")).await);
-    assert_eq!(text(&get(&region, &region.consumer, version, "GetResponse").await, "Response"), None);
+    good(
+        version,
+        &region
+            .post(&signed(&region.provider, version, "SendResponse", &data, ""))
+            .await,
+    );
+    assert_eq!(
+        text(
+            &get(&region, &region.consumer, version, "GetResponse").await,
+            "Response"
+        ),
+        None
+    );
 
     let statistics = region.stamped(&region.consumer, version, "GetIncomingQueueStatistics");
     let statistics = statistics.replace("<t:CallerInf", "<t:NodeID>n1</t:NodeID><t:CallerInf");
@@ -226,11 +319,21 @@ async fn a_sender_that_uses_the_bus_own_id_does_not_break_the_answer() {
     let version = Version::V1_2;
     let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "")
         .replace("SIGNED_BY_CALLER", "SIGNED_BY_SMEV");
-    good(version, &region.post(&signed(&region.consumer, version, "SendRequest", &data, "")).await);
+    good(
+        version,
+        &region
+            .post(&signed(&region.consumer, version, "SendRequest", &data, ""))
+            .await,
+    );
     let request = get(&region, &region.provider, version, "GetRequest").await;
     assert!(verifies(&request, "SMEVSignature", "Request", &region.gateway));
     let sender = &region.consumer.certificate;
-    assert!(verifies(&request, "SenderInformationSystemSignature", "SenderProvidedRequestData", sender));
+    assert!(verifies(
+        &request,
+        "SenderInformationSystemSignature",
+        "SenderProvidedRequestData",
+        sender
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,10 +354,17 @@ async fn signed_routing_of_1_3_is_accepted_and_must_be_the_senders_about_this_me
         signed(&region.consumer, version, "SendRequest", &data, &routing)
     };
     let (id, other) = (region.id().to_string(), region.id().to_string());
-    for bad in [call(&region, &id, &other, &region.consumer), call(&region, &id, &id, &region.provider)] {
+    for bad in [
+        call(&region, &id, &other, &region.consumer),
+        call(&region, &id, &id, &region.provider),
+    ] {
         let answer = region.post(&bad).await;
         assert_eq!(answer.status, 500);
-        assert!(answer.text().contains("SignatureVerificationFault"), "{}", answer.text());
+        assert!(
+            answer.text().contains("SignatureVerificationFault"),
+            "{}",
+            answer.text()
+        );
     }
     good(version, &region.post(&call(&region, &id, &id, &region.consumer)).await);
 }
@@ -266,12 +376,22 @@ async fn what_real_clients_get_wrong_is_accepted() {
     for (path, content_type, bom) in [
         ("/ws", Some("application/soap+xml; charset=utf-8"), ""),
         ("/smev/v1.1/ws", Some("text/xml"), "\u{feff}"),
-        ("/smev/v1.3/ws/", None, "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n"),
+        (
+            "/smev/v1.3/ws/",
+            None,
+            "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n",
+        ),
     ] {
-        let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "<t:BusinessProcessMetadata/>")
-            .replace("</t:MessageID>", "</t:MessageID><t:NodeID/>");
+        let data = request_data(
+            &region.id().to_string(),
+            &payload(NAMESPACE, "Request", ""),
+            "<t:BusinessProcessMetadata/>",
+        )
+        .replace("</t:MessageID>", "</t:MessageID><t:NodeID/>");
         let call = signed(&region.consumer, version, "SendRequest", &data, "").replace("<S:Header/>", "");
-        let answer = region.post_as(path, content_type, format!("{bom}{call}").as_bytes()).await;
+        let answer = region
+            .post_as(path, content_type, format!("{bom}{call}").as_bytes())
+            .await;
         good(version, &answer);
     }
     let empty = "<b:NodeID/>".to_owned();
@@ -283,14 +403,27 @@ async fn what_real_clients_get_wrong_is_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_answer_is_told_to_its_provider_through_get_status() {
-    let region = Region::with(|engine| engine.tick = std::time::Duration::from_millis(20), |_| {}, |_| {}).await;
+    let region = Region::with(
+        |engine| engine.tick = std::time::Duration::from_millis(20),
+        |_| {},
+        |_| {},
+    )
+    .await;
     let version = Version::V1_2;
     send(&region, version, "").await;
     let request = get(&region, &region.provider, version, "GetRequest").await;
-    let inside = format!("<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>", payload(NAMESPACE, "Response", ""));
+    let inside = format!(
+        "<b:MessagePrimaryContent>{}</b:MessagePrimaryContent>",
+        payload(NAMESPACE, "Response", "")
+    );
     let id = region.id().to_string();
     let data = response_data(&id, &text(&request, "ReplyTo").unwrap(), &inside);
-    good(version, &region.post(&signed(&region.provider, version, "SendResponse", &data, "")).await);
+    good(
+        version,
+        &region
+            .post(&signed(&region.provider, version, "SendResponse", &data, ""))
+            .await,
+    );
     region.time.pass(SignedDuration::from_hours(24 * 31));
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     let status = loop {
@@ -302,6 +435,14 @@ async fn an_expired_answer_is_told_to_its_provider_through_get_status() {
         assert!(std::time::Instant::now() < deadline, "no notice: {status}");
     };
     assert_eq!(text(&status, "OriginalMessageId"), Some(id));
-    assert_eq!(text(&status, "StatusCategory").as_deref(), Some("responseIsRejectedBySmev"));
-    assert!(verifies(&status, "SMEVSignature", "AsyncProcessingStatusData", &region.gateway));
+    assert_eq!(
+        text(&status, "StatusCategory").as_deref(),
+        Some("responseIsRejectedBySmev")
+    );
+    assert!(verifies(
+        &status,
+        "SMEVSignature",
+        "AsyncProcessingStatusData",
+        &region.gateway
+    ));
 }

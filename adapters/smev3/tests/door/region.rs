@@ -36,7 +36,11 @@ impl System {
         let key = SoftwareKey::generate(Curve::CryptoProA, KeyAlgorithm::Gost2012_256).unwrap();
         let subject: SubjectName = SubjectName::new(mnemonic).unwrap();
         let certificate = gost::self_signed(&key, &subject, NOT_BEFORE, NOT_AFTER).unwrap();
-        Self { mnemonic, key, certificate }
+        Self {
+            mnemonic,
+            key,
+            certificate,
+        }
     }
 
     fn participant(&self) -> Participant {
@@ -104,14 +108,21 @@ impl Region {
         let engine = Engine::start(Start {
             settings,
             clock: Arc::new(time.clone()),
-            disk: Arc::new(RealDisk::default()),
+            disk: Arc::new(RealDisk),
             signer: Arc::clone(&signer),
             certificate: gateway.certificate.clone(),
         })
         .unwrap();
         let (mut content, blobs) = content(&consumer, &provider);
         registry(&mut content);
-        engine.apply_registry(RegistryChange { content, prune: true, blobs }).await.unwrap();
+        engine
+            .apply_registry(RegistryChange {
+                content,
+                prune: true,
+                blobs,
+            })
+            .await
+            .unwrap();
         let author = Author {
             mnemonic: gateway.mnemonic.parse().unwrap(),
             name: "РСМЭВ".into(),
@@ -120,7 +131,9 @@ impl Region {
         };
         let mut settings = Settings::new("127.0.0.1:0".parse().unwrap(), "http://gw.test:7500".into());
         door(&mut settings);
-        let bound = Door::bind(settings, engine.clone(), author, Arc::new(time.clone())).await.unwrap();
+        let bound = Door::bind(settings, engine.clone(), author, Arc::new(time.clone()))
+            .await
+            .unwrap();
         let (address, metrics) = (bound.local_addr(), bound.metrics());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(bound.serve(async {
@@ -153,7 +166,8 @@ impl Region {
     }
 
     pub(crate) async fn post(&self, body: &str) -> Answer {
-        self.post_as("/ws", Some("text/xml; charset=utf-8"), body.as_bytes()).await
+        self.post_as("/ws", Some("text/xml; charset=utf-8"), body.as_bytes())
+            .await
     }
 
     pub(crate) async fn post_as(&self, path: &str, content_type: Option<&str>, body: &[u8]) -> Answer {
@@ -181,23 +195,50 @@ fn content(consumer: &System, provider: &System) -> (RegistryContent, BTreeMap<S
         schema: None,
     };
     let strict = Kind {
-        schema: Some(Schema { main: "s.xsd".into(), files: [("s.xsd".to_owned(), digest.clone())].into() }),
+        schema: Some(Schema {
+            main: "s.xsd".into(),
+            files: [("s.xsd".to_owned(), digest.clone())].into(),
+        }),
         ..kind("strict", STRICT)
     };
-    let kinds = [kind("plain", NAMESPACE), strict, kind("closed", "urn://tests/closed/1.0")];
+    let kinds = [
+        kind("plain", NAMESPACE),
+        strict,
+        kind("closed", "urn://tests/closed/1.0"),
+    ];
     let party = |system: &System| engine::names::Party::Participant(system.mnemonic.parse().unwrap());
     let mut grants = Vec::new();
     for name in ["plain", "strict"] {
-        grants.push(Grant { party: party(provider), kind: name.parse().unwrap(), may: vec![May::Provide] });
-        grants.push(Grant { party: party(consumer), kind: name.parse().unwrap(), may: vec![May::Request] });
+        grants.push(Grant {
+            party: party(provider),
+            kind: name.parse().unwrap(),
+            may: vec![May::Provide],
+        });
+        grants.push(Grant {
+            party: party(consumer),
+            kind: name.parse().unwrap(),
+            may: vec![May::Request],
+        });
     }
-    let route = |name: &str| Route { kind: name.parse().unwrap(), when: None, to: party(provider) };
+    let route = |name: &str| Route {
+        kind: name.parse().unwrap(),
+        when: None,
+        to: party(provider),
+    };
     let content = RegistryContent {
-        participants: [consumer, provider].map(|s| (s.mnemonic.parse().unwrap(), s.participant())).into(),
+        participants: [consumer, provider]
+            .map(|s| (s.mnemonic.parse().unwrap(), s.participant()))
+            .into(),
         kinds: kinds.into_iter().map(|kind| (kind.name.clone(), kind)).collect(),
         grants,
         routes: vec![route("plain"), route("strict")],
     };
     let certificates = [consumer, provider].map(|s| (s.certificate.id().to_string(), s.certificate.der().to_vec()));
-    (content, certificates.into_iter().chain([(digest, schema.into_bytes())]).collect())
+    (
+        content,
+        certificates
+            .into_iter()
+            .chain([(digest, schema.into_bytes())])
+            .collect(),
+    )
 }

@@ -14,7 +14,11 @@ pub(crate) fn check(version: Version, envelope: &str) {
         Version::V1_2 => "1.2-effective",
         Version::V1_3 => "1.3-newer",
     };
-    let base = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/public/schemas")).join(folder);
+    let base = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/data/public/schemas"
+    ))
+    .join(folder);
     let document = Document::parse(envelope.as_bytes(), &Limits::default()).unwrap();
     let body = smev3::envelope::body(&document).unwrap();
     let detail = body.children().find(|child| child.local_name() == "detail");
@@ -46,5 +50,9 @@ pub(crate) fn check(version: Version, envelope: &str) {
     let text = smev3::splice::standalone(element);
     lint.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = lint.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{text}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

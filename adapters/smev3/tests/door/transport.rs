@@ -38,7 +38,8 @@ async fn a_body_over_the_limit_is_invalid_content_however_it_is_sent() {
     let answer = region.post_as("/smev/v1.3/ws", None, &large).await;
     assert_eq!(answer.status, 500);
     assert!(answer.text().contains("InvalidContent") && answer.text().contains(Version::V1_3.faults()));
-    let mut chunked = b"POST /ws HTTP/1.1\r\nHost: gw\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut chunked =
+        b"POST /ws HTTP/1.1\r\nHost: gw\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for chunk in large.chunks(4096) {
         chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         chunked.extend_from_slice(chunk);
@@ -55,7 +56,10 @@ async fn without_room_callers_are_told_to_come_again_and_the_room_comes_back() {
     let region = Region::with(|_| {}, |door| door.in_flight_bytes = 64 * 1024, |_| {}).await;
     // A client that announces much and sends nothing holds the room.
     let mut greedy = TcpStream::connect(region.address).await.unwrap();
-    greedy.write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 60000\r\n\r\n").await.unwrap();
+    greedy
+        .write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 60000\r\n\r\n")
+        .await
+        .unwrap();
     while region.metrics.in_flight_bytes() == 0 {
         tokio::task::yield_now().await;
     }
@@ -83,7 +87,9 @@ async fn slow_heads_and_bodies_are_cut_off() {
     head.write_all(b"POST /ws HT").await.unwrap();
     let _ = head.read_to_end(&mut answer).await;
     let mut body = TcpStream::connect(region.address).await.unwrap();
-    body.write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 10\r\n\r\n<").await.unwrap();
+    body.write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 10\r\n\r\n<")
+        .await
+        .unwrap();
     answer.clear();
     body.read_to_end(&mut answer).await.unwrap();
     assert_eq!(parse(&answer).status, 408);
