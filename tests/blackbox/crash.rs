@@ -15,7 +15,8 @@ use common::{
     queues, request, response, system, text_of, within,
 };
 use emulator::{
-    CallError, DeliveredRequest, DeliveredResponse, Operation, Participant, Reply, ResponseData, Selector, SignedCall,
+    CallError, DeliveredRequest, DeliveredResponse, Ledger, Operation, Participant, Reply, ResponseData, Selector,
+    SignedCall,
 };
 
 /// Requests on their way at the same time, so that the end is not far when the kills are over.
@@ -100,40 +101,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_when_the_gateway_is_killed() {
         client.await.unwrap();
     }
 
-    let book = books.lock();
-    println!(
-        "{} requests over {rounds} kills, {} refused Acks",
-        book.accepted.len(),
-        book.unknown_acks
-    );
-    assert!(book.accepted.len() as u64 > rounds, "there was load");
-    assert_eq!(book.mistakes, Vec::<String>::new(), "seed {seed}");
-    let ledger = bus.ledger();
-    assert_eq!(
-        ledger.accepted_more_than_once(),
-        [],
-        "seed {seed}: accepted twice upstream"
-    );
-    for (id, sent) in &book.accepted {
-        if sent.kind == EGRN {
-            assert_eq!(
-                ledger.accepted_with(&format!(">{}<", sent.text)).len(),
-                1,
-                "seed {seed}: {id} upstream"
-            );
-        } else {
-            assert!(book.delivered.contains(id), "seed {seed}: {id} was never delivered");
-        }
-    }
-    for accepted in ledger.requests() {
-        let text = text_of(accepted.message.payload().unwrap_or_default());
-        assert!(
-            book.accepted.values().any(|sent| sent.text == text),
-            "{text} was never accepted by the gateway"
-        );
-        assert_eq!(accepted.sender, GATEWAY);
-    }
-    drop(book);
+    println!("{}", books.check(&bus.ledger(), rounds, seed));
     assert!(quarantine(&region).await.is_empty());
     region.stop().await.unwrap();
     assert_journal_whole(&region).await;
@@ -209,6 +177,42 @@ impl Books {
             book.sending += 1;
         }
         room
+    }
+
+    /// What the clients know, against what the bus knows; how much there was of it.
+    fn check(&self, ledger: &Ledger, rounds: u64, seed: u64) -> String {
+        let book = self.lock();
+        assert!(book.accepted.len() as u64 > rounds, "there was load");
+        assert_eq!(book.mistakes, Vec::<String>::new(), "seed {seed}");
+        assert_eq!(
+            ledger.accepted_more_than_once(),
+            [],
+            "seed {seed}: accepted twice upstream"
+        );
+        for (id, sent) in &book.accepted {
+            if sent.kind == EGRN {
+                assert_eq!(
+                    ledger.accepted_with(&format!(">{}<", sent.text)).len(),
+                    1,
+                    "seed {seed}: {id} upstream"
+                );
+            } else {
+                assert!(book.delivered.contains(id), "seed {seed}: {id} was never delivered");
+            }
+        }
+        for accepted in ledger.requests() {
+            let text = text_of(accepted.message.payload().unwrap_or_default());
+            assert!(
+                book.accepted.values().any(|sent| sent.text == text),
+                "{text} was never accepted by the gateway"
+            );
+            assert_eq!(accepted.sender, GATEWAY);
+        }
+        format!(
+            "{} requests over {rounds} kills, {} refused Acks",
+            book.accepted.len(),
+            book.unknown_acks
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! The main job: exchanges inside the region and with the bus, every operation in every version.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it there")]
+
 mod common;
 
 use std::time::Duration;

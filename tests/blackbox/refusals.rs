@@ -1,6 +1,8 @@
 //! Everything that is not right gets its fault and leaves no trace but a journal record, for callers that are known, or a
 //! counter.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it there")]
+
 mod common;
 
 use std::time::Duration;
@@ -942,4 +944,36 @@ async fn connections_that_say_nothing_do_not_keep_others_out() {
     let ready = tokio::time::timeout(SOON, region.ready()).await.unwrap().unwrap();
     assert_eq!(ready.0, 200);
     drop(silent);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_taken_away_stops_new_messages_and_keeps_what_waits() {
+    let region = local_region().start().await.unwrap();
+    let (consumer, provider) = (system(&region, CONSUMER), system(&region, PROVIDER));
+    let id = send(&consumer, request(SPRAVKA, "до отзыва")).await;
+    let file = std::fs::read_to_string(region.registry_file()).unwrap();
+    let grant = "[[grant]]\nparticipant = \"GISOGD73\"\nkind = \"spravka\"\nmay = [\"provide\"]\n";
+    assert!(file.contains(grant), "{file}");
+    std::fs::write(region.registry_file(), file.replace(grant, "")).unwrap();
+    let registry = region.registry_file().display().to_string();
+    region
+        .command(&["registry", "apply", "--prune", &registry])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+
+    assert_eq!(
+        refused(&consumer, &signed(&consumer, "после")).await.element,
+        "AccessDenied"
+    );
+    assert_no_request(&provider).await;
+    assert_eq!(
+        queues(&region).await.get("GISOGD73/requests"),
+        Some(&1),
+        "it waits for an operator"
+    );
+    std::fs::write(region.registry_file(), file).unwrap();
+    region.apply_registry().await.unwrap();
+    assert_eq!(take_request(&provider).await.data.message_id, id);
 }

@@ -3,6 +3,8 @@
 //!
 //! The messages are not part of the repository; without them the test says so and passes.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it there")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The bus goes away, loses answers, repeats itself, refuses and lies: everything accepted still arrives once, in the
 //! order of its lane, and answers come home.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it there")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -379,7 +381,7 @@ async fn what_nobody_can_rule_on_waits_for_a_person_who_retries_or_rejects_it() 
     );
 
     let left: Vec<String> = quarantine(&region).await.into_iter().map(|(id, _)| id).collect();
-    assert_eq!(left, [ids[3].clone()]);
+    assert_eq!(left, std::slice::from_ref(&ids[3]));
     let unknown = region.command(&["quarantine", "retry", &ids[0]]).await.unwrap();
     assert_eq!(unknown.code, Some(1), "what is not there cannot be retried");
     let usage = region.command(&["quarantine", "reject", &ids[3]]).await.unwrap();
@@ -403,7 +405,7 @@ async fn one_refused_signature_is_the_messages_and_a_refused_probe_stops_the_lin
         "the link goes on"
     );
     let held: Vec<String> = quarantine(&region).await.into_iter().map(|(id, _)| id).collect();
-    assert_eq!(held, [suspicious.clone()]);
+    assert_eq!(held, std::slice::from_ref(&suspicious));
     assert!(!journal(&region, &["--type", "incident"]).await.is_empty());
 
     // The bus has forgotten the gateway altogether.
@@ -540,7 +542,7 @@ async fn multipart_and_inline_answers_of_the_bus_are_read_alike() {
         let asked = RequestData::new(request(SPRAVKA, "2")).attach(file.clone());
         bus.push_request(FederalRequest::new("FED01", asked)).unwrap();
         let asked = take_request(&provider).await;
-        assert_eq!(asked.data.attachments, [file.clone()]);
+        assert_eq!(asked.data.attachments, std::slice::from_ref(&file));
         answer(&provider, &asked, Reply::content(response(SPRAVKA, "2"))).await;
     }
     bus.wait_for(SOON, |ledger| (ledger.responses().count() == 2).then_some(()))
@@ -794,4 +796,50 @@ async fn what_is_local_never_leaves_and_what_has_no_grant_is_not_forwarded() {
         applied.code, applied.stderr
     );
     assert_eq!(bus.ledger().all_accepted().len(), 0);
+}
+
+#[tokio::test]
+async fn a_sender_that_fills_its_share_of_an_upstream_leaves_the_others_theirs() {
+    let World { bus, region } =
+        World::start_with(None, |builder| builder.setting("limits", "queue_messages", "3")).await;
+    let (consumer, other) = (system(&region, CONSUMER), system(&region, OTHER));
+    bus.go_down().await;
+    for number in 0..3 {
+        send(&consumer, request(EGRN, &format!("доля {number}"))).await;
+    }
+    let call = consumer
+        .sign_request(&consumer.new_request(request(EGRN, "доля 3")))
+        .unwrap();
+    let fault = common::refused(&consumer, &call).await;
+    assert_eq!(fault.element, "DestinationOverflow");
+    send(&other, request(EGRN, "чужая доля")).await;
+    bus.come_back().await.unwrap();
+    wait_requests(&bus, 4).await;
+    eventually("there is room again", async || {
+        (!queues(&region).await.contains_key("upstream/federal")).then_some(())
+    })
+    .await;
+    consumer.call(&call).await.unwrap().receipt().unwrap();
+    wait_requests(&bus, 5).await;
+    assert_eq!(accepted_texts(&bus.ledger(), "доля").len(), 4);
+}
+
+#[tokio::test]
+async fn what_expires_while_the_bus_is_away_is_not_sent_any_more() {
+    let World { bus, region } = World::start().await;
+    let consumer = system(&region, CONSUMER);
+    bus.go_down().await;
+    let data = consumer
+        .new_request(request(EGRN, "срочно"))
+        .eol(consumer.now() + jiff::SignedDuration::from_secs(2));
+    send_data(&consumer, &data).await;
+    send(&consumer, request(EGRN, "не срочно")).await;
+    let taken = take_response(&consumer).await;
+    let Reply::Async(status) = taken.data.reply else {
+        panic!("not a notice: {:?}", taken.data.reply)
+    };
+    assert_eq!(status.original_message_id, data.message_id);
+    bus.come_back().await.unwrap();
+    assert_eq!(answered_text(&take_response(&consumer).await), "не срочно");
+    assert_eq!(bus.ledger().requests().count(), 1);
 }
