@@ -70,7 +70,7 @@ impl Settings {
             disk_reserve: 1_000_000_000,
             retention_bodies: DAY * 30,
             copy_forward_below_percent: 25,
-            index_cache_bytes: 64 << 20,
+            index_cache_bytes: 8 << 20,
             index_compact_above: 256 << 20,
             checkpoint_every: SignedDuration::from_mins(10),
             snapshot_every: 1_000_000,
