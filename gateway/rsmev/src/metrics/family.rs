@@ -56,7 +56,8 @@ impl Family {
         self.metrics.push(metric);
     }
 
-    /// Adds a histogram: cumulative counts at upper bounds, number and sum of all observations.
+    /// Adds a histogram: cumulative counts at upper bounds, number and sum of all observations. The infinite bucket is
+    /// left to the encoder, which writes it from the number of observations and spells it `+Inf`.
     pub(super) fn distribution(&mut self, labels: &[(&str, &str)], buckets: &[(f64, u64)], count: u64, sum: f64) {
         let bucket = |(bound, cumulative): &(f64, u64)| {
             let mut bucket = Bucket::default();
@@ -65,7 +66,8 @@ impl Family {
             bucket
         };
         let mut histogram = Histogram::default();
-        histogram.set_bucket(buckets.iter().map(bucket).collect());
+        let finite = buckets.iter().filter(|(bound, _)| bound.is_finite());
+        histogram.set_bucket(finite.map(bucket).collect());
         histogram.set_sample_count(count);
         histogram.set_sample_sum(sum);
         let mut metric = Metric::from_label(pairs(labels));
@@ -94,4 +96,28 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
 pub(super) fn float(value: u64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Encoder, TextEncoder};
+
+    use super::*;
+
+    #[test]
+    fn the_last_bucket_is_spelled_as_prometheus_reads_it() {
+        let mut family = Family::histogram("seconds", "How long");
+        family.distribution(&[], &[(0.5, 1), (f64::INFINITY, 3)], 3, 6.0);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&[family.done()], &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let buckets: Vec<_> = text.lines().filter(|line| line.contains("_bucket")).collect();
+        assert_eq!(
+            buckets,
+            [
+                "rsmev_seconds_bucket{le=\"0.5\"} 1",
+                "rsmev_seconds_bucket{le=\"+Inf\"} 3"
+            ]
+        );
+    }
 }
