@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use account::Account;
 use screen::Screen;
 use world::World;
@@ -33,9 +35,13 @@ pub(crate) fn run(arguments: &Sandbox) -> Result<(), Failure> {
     let folder = Folder::new(arguments)?;
     let runtime = crate::store::runtime().map_err(|error| Failure::refused(error.to_string()))?;
     let shown = runtime.block_on(async {
+        let cannot = |error: std::io::Error| Failure::refused(format!("signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        // Whatever ends the show early, the gateway ends with it.
         tokio::select! {
             shown = show(arguments, &folder) => shown,
-            _ = tokio::signal::ctrl_c() => Err(Failure::refused("\ninterrupted; nothing was accounted for")),
+            _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => Err(Failure::refused("\ninterrupted; nothing was accounted for")),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
