@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use gost::{Certificate, Curve, KeyAlgorithm, Signer, SoftwareKey, SubjectName};
 use jiff::Timestamp;
+use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
 use crate::cli::{CurveName, KeysCsr, KeysNew, KeysShow, Output};
@@ -27,7 +28,7 @@ pub(crate) struct Identity {
 pub(crate) fn load(keys: &settings::Keys) -> Result<Identity, Failure> {
     let key = read_key(&keys.private_key)?;
     let certificate = read_certificate(&keys.certificate)?;
-    if certificate.public_key() != key.public_key() {
+    if !belong(&key, &certificate) {
         return Err(Failure::refused(format!(
             "{}: the certificate is of another key than {}",
             keys.certificate.display(),
@@ -40,13 +41,19 @@ pub(crate) fn load(keys: &settings::Keys) -> Result<Identity, Failure> {
     })
 }
 
+/// Whether a certificate is of a key.
+pub(crate) fn belong(key: &SoftwareKey, certificate: &Certificate) -> bool {
+    certificate.public_key() == key.public_key()
+}
+
 /// Reads a certificate, PEM or DER.
 pub(crate) fn read_certificate(file: &Path) -> Result<Certificate, Failure> {
     let octets = std::fs::read(file).map_err(|error| Failure::file(file, error))?;
     Certificate::from_pem_or_der(&octets).map_err(|error| Failure::file(file, error))
 }
 
-fn read_key(file: &Path) -> Result<SoftwareKey, Failure> {
+/// Reads a private key, PEM.
+pub(crate) fn read_key(file: &Path) -> Result<SoftwareKey, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?;
     SoftwareKey::from_pem(&text).map_err(|error| Failure::file(file, error))
 }
@@ -65,6 +72,11 @@ pub(crate) fn new(arguments: &KeysNew, out: &mut Out) -> Result<(), Failure> {
         }
         _ => None,
     };
+    let targets = [Some(&arguments.key), arguments.certificate.as_ref()];
+    targets.into_iter().flatten().try_for_each(|file| can_create(file))?;
+    if arguments.certificate.as_ref() == Some(&arguments.key) {
+        return Err(Failure::usage("--key and --certificate must be two files"));
+    }
     create(&arguments.key, 0o600, key.to_pem().as_bytes())?;
     out.line(format_args!(
         "{}: private key, {}",
@@ -249,9 +261,23 @@ fn create(file: &Path, mode: u32, octets: &[u8]) -> Result<(), Failure> {
             created.sync_all()
         });
     written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::refused(format!("{}: exists already; nothing was changed", file.display()))
-        }
+        std::io::ErrorKind::AlreadyExists => exists(file),
         _ => Failure::file(file, error),
     })
+}
+
+/// Whether a new file can be made here, before anything is written: a key must not be left without its certificate.
+fn can_create(file: &Path) -> Result<(), Failure> {
+    if std::fs::symlink_metadata(file).is_ok() {
+        return Err(exists(file));
+    }
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    access(folder, AccessFlags::W_OK).map_err(|error| Failure::file(folder, error.desc()))
+}
+
+fn exists(file: &Path) -> Failure {
+    Failure::refused(format!("{}: exists already; nothing was changed", file.display()))
 }

@@ -94,3 +94,22 @@ fn what_is_no_key_is_refused_with_its_name() {
         .command(&["keys", "csr", "--key", "k", "--subject", "nonsense"])
         .fails(2);
 }
+
+#[test]
+fn no_key_is_left_without_its_certificate() {
+    let place = Place::empty();
+    place.write("a.crt", "something");
+    let new = [
+        "keys",
+        "new",
+        "--key",
+        "a.key",
+        "--subject",
+        "CN=x",
+        "--certificate",
+        "a.crt",
+    ];
+    let stderr = place.command(&new).fails(1);
+    assert!(stderr.contains("a.crt: exists already"), "{stderr}");
+    assert!(!place.path("a.key").exists());
+}
