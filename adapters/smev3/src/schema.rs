@@ -4,14 +4,14 @@
 //! imports stay inside the bundle. The compiler reads included files from a directory; the bundle is written to a
 //! private one for that moment only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::command::SchemaVerdict;
-use engine::registry::{Kind, Schema};
+use engine::registry::{Kind, Registry, Schema};
 use uppsala::XsdValidator;
 use xmldsig::{Document, Element, Limits};
 
@@ -270,12 +270,13 @@ type Key = (String, Vec<(String, String)>);
 
 impl Validators {
     /// The validator of a kind; `None` if the kind has no schema. `blob` fetches a file by its digest.
-    /// May compile: not for async threads.
+    /// May compile, and then forgets what no kind of the registry uses any more: not for async threads.
     ///
     /// # Errors
     /// [`SchemaError`] if the registered files cannot be read or no longer compile.
     pub fn of(
         &self,
+        registry: &Registry,
         kind: &Kind,
         blob: impl Fn(&str) -> io::Result<Vec<u8>>,
     ) -> Result<Option<Arc<Validator>>, SchemaError> {
@@ -290,14 +291,16 @@ impl Validators {
             .map(|(name, digest)| Ok((name.clone(), blob(digest)?)));
         let files = files.collect::<io::Result<BTreeMap<_, _>>>()?;
         let validator = Arc::new(compile(&schema.main, &files)?);
-        self.lock().insert(key, Arc::clone(&validator));
+        let wanted: HashSet<Key> = registry
+            .content()
+            .kinds
+            .values()
+            .filter_map(|kind| kind.schema.as_ref().map(self::key))
+            .collect();
+        let mut compiled = self.lock();
+        compiled.retain(|key, _| wanted.contains(key));
+        compiled.insert(key, Arc::clone(&validator));
         Ok(Some(validator))
-    }
-
-    /// Forgets what no kind of the registry uses any more.
-    pub fn retain<'k>(&self, kinds: impl Iterator<Item = &'k Kind>) {
-        let wanted: Vec<Key> = kinds.filter_map(|kind| kind.schema.as_ref().map(key)).collect();
-        self.lock().retain(|key, _| wanted.contains(key));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Validator>>> {
@@ -406,12 +409,39 @@ mod tests {
                 .cloned()
                 .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         };
-        let first = validators.of(&kind, blob).unwrap().unwrap();
-        let again = validators.of(&kind, |_| panic!("fetched again")).unwrap().unwrap();
+        let with = |kinds: &[&Kind]| {
+            let kinds = kinds.iter().map(|kind| (kind.name.clone(), (*kind).clone())).collect();
+            Registry::new(engine::registry::RegistryContent {
+                kinds,
+                ..Default::default()
+            })
+        };
+        let first = validators.of(&with(&[&kind]), &kind, blob).unwrap().unwrap();
+        let again = validators
+            .of(&with(&[&kind]), &kind, |_| panic!("fetched again"))
+            .unwrap()
+            .unwrap();
         assert!(Arc::ptr_eq(&first, &again));
-        validators.retain(std::iter::empty());
-        assert!(validators.of(&kind, |_| Err(io::ErrorKind::NotFound.into())).is_err());
-        assert!(validators.of(&Kind { schema: None, ..kind }, blob).unwrap().is_none());
+        let mut other = Kind {
+            name: "o".parse().unwrap(),
+            ..kind.clone()
+        };
+        other.schema = Some(Schema {
+            main: "commons/c.xsd".into(),
+            ..kind.schema.clone().unwrap()
+        });
+        validators.of(&with(&[&other]), &other, blob).unwrap().unwrap();
+        assert!(
+            validators
+                .of(&with(&[&kind]), &kind, |_| Err(io::ErrorKind::NotFound.into()))
+                .is_err()
+        );
+        assert!(
+            validators
+                .of(&with(&[]), &Kind { schema: None, ..kind }, blob)
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Reading<'_> {
         {
             return Ok(SchemaVerdict::NotChecked);
         }
-        match self.intake.validators.of(kind, self.blob) {
+        match self.intake.validators.of(self.registry, kind, self.blob) {
             Ok(None) => Ok(SchemaVerdict::NotChecked),
             Ok(Some(validator)) => Ok(validator.validate(payload)),
             Err(error) => {
