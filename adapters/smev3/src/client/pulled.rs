@@ -356,9 +356,7 @@ impl Source<'_, '_, '_> {
     }
 
     fn async_form(&self, status: Element<'_, '_>) -> Form {
-        let category = status
-            .child(self.version.types(), "StatusCategory")
-            .map(Element::text);
+        let category = status.child(self.version.types(), "StatusCategory").map(Element::text);
         let category = category.as_deref().map(str::trim);
         Form::Async {
             rejection: matches!(category, Some("requestIsRejectedBySmev" | "responseIsRejectedBySmev")),
