@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -19,6 +20,9 @@ use crate::answer::PLAIN_CONTENT_TYPE;
 use crate::fault::Fault;
 use crate::version::Version;
 use crate::wsdl;
+
+/// How long a large call waits until others have made room for it.
+const ROOM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers one request. What goes wrong becomes an answer.
 pub(super) async fn answer(
@@ -157,7 +161,9 @@ async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadEr
         drain(body, limit, deadline).await;
         return Err(ReadError::TooLarge);
     }
-    let mut held = inner.budget.take(announced.unwrap_or(0))?;
+    let mut held = inner.budget.nothing();
+    held.grow_until(announced.unwrap_or(0), Instant::now() + ROOM_PATIENCE)
+        .await?;
     let mut octets = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(0)).unwrap_or(0));
     loop {
         let frame = timeout_at(deadline, body.frame()).await.map_err(|_| ReadError::Slow)?;
@@ -170,11 +176,13 @@ async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadEr
             return Err(ReadError::TooLarge);
         }
         if announced.is_none() {
-            held.grow(data.len() as u64)?;
+            held.grow_until(data.len() as u64, Instant::now() + ROOM_PATIENCE)
+                .await?;
         }
         octets.extend_from_slice(&data);
     }
-    held.grow(overhead(&octets))?;
+    held.grow_until(overhead(&octets), Instant::now() + ROOM_PATIENCE)
+        .await?;
     Ok((octets.freeze(), held))
 }
 

@@ -76,6 +76,16 @@ async fn without_room_callers_are_told_to_come_again_and_the_room_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_alone_is_larger_than_the_room_is_accepted() {
+    let region = Region::with(|_| {}, |door| door.in_flight_bytes = 64 * 1024, |_| {}).await;
+    let inside = payload(NAMESPACE, "Request", &"<p:a/>".repeat(5_000));
+    let data = request_data(&region.id().to_string(), &inside, "");
+    let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
+    assert_eq!(region.post(&call).await.status, 200);
+    assert_eq!(region.metrics.turned_away(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_heads_and_bodies_are_cut_off() {
     let quick = |door: &mut smev3::door::Settings| {
         door.head_timeout = Duration::from_millis(50);
