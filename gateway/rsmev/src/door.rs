@@ -26,7 +26,12 @@ pub(crate) async fn bind(
     };
     Door::bind(door_settings(settings), engine.clone(), author, Arc::clone(clock))
         .await
-        .map_err(|error| Failure::refused(format!("smev3: {error}")))
+        .map_err(|error| {
+            Failure::refused(match error.kind() {
+                std::io::ErrorKind::InvalidInput => format!("smev3.tls: {error}"),
+                _ => format!("smev3.listen {error}"),
+            })
+        })
 }
 
 fn door_settings(settings: &Settings) -> smev3::door::Settings {

@@ -6,7 +6,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,7 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Result<(), Failure> {
     logging::start(&settings.log).map_err(Failure::refused)?;
     make_data_dir(&settings.node.data_dir)?;
+    make_socket_folder(settings)?;
     store::become_owner(&settings.node.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -58,9 +59,36 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
 /// The folder is nobody else's business; its parents must exist.
 fn make_data_dir(dir: &Path) -> Result<(), Failure> {
     match DirBuilder::new().mode(0o750).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::file(dir, error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::refused(format!(
+            "node.data_dir {}: the folder cannot be made: {error}",
+            dir.display()
+        ))),
         _ => Ok(()),
     }
+}
+
+/// The admin socket's folder, made if it is missing and its parent is there; it belongs to the data's owner.
+fn make_socket_folder(settings: &Settings) -> Result<(), Failure> {
+    let socket = &settings.admin.socket;
+    let Some(folder) = socket.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let make = || {
+        DirBuilder::new().mode(0o750).create(folder)?;
+        let owner = std::fs::metadata(&settings.node.data_dir)?;
+        std::os::unix::fs::chown(folder, Some(owner.uid()), Some(owner.gid()))
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make().map_err(|error| {
+        Failure::refused(format!(
+            "admin.socket {}: the folder {} cannot be made: {error}; make it for the gateway's user, or set admin.socket \
+             to a path in a folder of that user",
+            socket.display(),
+            folder.display()
+        ))
+    })
 }
 
 struct Gateway {
@@ -83,6 +111,8 @@ impl Gateway {
             }
         };
         let engine = start_engine(settings, &identity, &clock).await?;
+        // Disk and clock are known before the first caller comes.
+        engine.tick().await;
         let door = door::bind(settings, &engine, &identity, &clock).await?;
         tracing::info!(address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
         let links = Links::start(settings, &engine, &identity, &clock)?;
@@ -202,7 +232,8 @@ async fn administration(settings: &Settings, engine: &Engine, pages: Pages) -> R
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "administration: /metrics /live /ready");
     }
-    let socket = AdminSocket::bind(&admin.socket).map_err(|error| Failure::file(&admin.socket, error))?;
+    let socket = AdminSocket::bind(&admin.socket)
+        .map_err(|error| Failure::refused(format!("admin.socket {}: {error}", admin.socket.display())))?;
     Ok(vec![
         tokio::spawn(http::serve(listener, Arc::new(pages))),
         tokio::spawn(socket.serve(engine.clone())),

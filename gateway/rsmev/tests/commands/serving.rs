@@ -128,3 +128,44 @@ fn json_logs_are_json() {
     }
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn the_sockets_folder_is_made_and_what_cannot_be_made_names_its_key() {
+    let place = Place::new();
+    let text = place.configuration("\"127.0.0.1:0\"", "\"127.0.0.1:0\"");
+    place.write("gateway.toml", &text.replace("admin.sock", "run/admin.sock"));
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    assert!(place.path("run").is_dir());
+    place.write("gateway.toml", &text.replace("admin.sock", "absent/run/admin.sock"));
+    let stderr = place.operate(&["serve"]).fails(1);
+    assert!(
+        stderr.contains("admin.socket ") && stderr.contains("make it"),
+        "{stderr}"
+    );
+    let checked = place.operate(&["check"]);
+    assert!(checked.stdout.contains("admin.socket: "), "{}", checked.stdout);
+}
+
+#[test]
+fn a_full_disk_is_known_before_the_doors_open() {
+    let place = Place::new();
+    let text = place.configuration("\"127.0.0.1:0\"", "\"127.0.0.1:0\"");
+    place.write("gateway.toml", &text.replace("\"10 MB\"", "\"9000000 TB\""));
+    let gateway = place.serve(&[]);
+    let (status, body) = get(&gateway.address("administration"), "/ready");
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable", "{body}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn an_address_in_use_names_its_key() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("\"{}\"", taken.local_addr().unwrap());
+    place.write("gateway.toml", &place.configuration(&address, "\"127.0.0.1:0\""));
+    let stderr = place.operate(&["serve"]).fails(1);
+    assert!(
+        stderr.contains("smev3.listen ") && stderr.contains("in use"),
+        "{stderr}"
+    );
+}
