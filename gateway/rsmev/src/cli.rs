@@ -22,7 +22,7 @@ pub(crate) enum Command {
     /// Run the gateway
     Serve(Serve),
     /// Verify configuration, keys, registry and storage; every problem is reported
-    Check,
+    Check(OutputArg),
     /// A region in a box: emulated federal bus, gateway, three participants, an upstream outage in the middle
     Sandbox(Sandbox),
     /// GOST keys, certificate requests, certificates
@@ -215,6 +215,7 @@ pub(crate) enum QueueCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Trace {
     /// The sender's identifier of the message, or one under which it went to an upstream
+    #[arg(value_parser = message_id)]
     pub(crate) message_id: MessageId,
     #[command(flatten)]
     pub(crate) output: OutputArg,
@@ -226,17 +227,25 @@ pub(crate) enum Quarantine {
     List(OutputArg),
     /// Try again
     Retry {
-        #[arg(required = true, value_name = "ID")]
+        #[arg(required = true, value_name = "ID", value_parser = message_id)]
         ids: Vec<MessageId>,
     },
     /// Reject for good; the sender gets a notice with the reason
     Reject {
-        #[arg(required = true, value_name = "ID")]
+        #[arg(required = true, value_name = "ID", value_parser = message_id)]
         ids: Vec<MessageId>,
         /// What the sender is told, at most 500 characters
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
     },
+}
+
+/// Upper case is accepted from people, who copy identifiers from anywhere.
+fn message_id(text: &str) -> Result<MessageId, String> {
+    text.trim()
+        .to_ascii_lowercase()
+        .parse()
+        .map_err(|error: engine::names::NameError| error.to_string())
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -249,20 +258,28 @@ fn reason(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Journal {
-    /// Verify the chain, the sequence and the signed checkpoints; names the first place that is wrong
-    Verify {
-        /// First sequence number
-        #[arg(long, value_name = "N")]
-        from: Option<u64>,
-        /// Last sequence number
-        #[arg(long, value_name = "N")]
-        to: Option<u64>,
-        /// A journal folder from elsewhere, such as an archived copy
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
+    /// Verify the chain, the sequence, the signed checkpoints and the end; names the first place that is wrong
+    Verify(JournalVerify),
     /// Write records to standard output
     Export(JournalExport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalVerify {
+    /// First sequence number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from: Option<u64>,
+    /// Last sequence number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) to: Option<u64>,
+    /// A journal folder from elsewhere, such as an archived copy
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Certificate of a gateway that signed checkpoints, where the copy has no registry folder beside it; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
 }
 
 #[derive(Debug, Args)]
@@ -289,7 +306,7 @@ pub(crate) struct JournalExport {
     #[arg(long, value_name = "MNEMONIC")]
     pub(crate) participant: Option<Mnemonic>,
     /// Only events that name this message
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = message_id)]
     pub(crate) message: Option<MessageId>,
     /// A journal folder from elsewhere
     #[arg(long)]

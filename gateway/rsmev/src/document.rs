@@ -18,6 +18,17 @@ pub(crate) enum Origin {
     Default,
 }
 
+impl Origin {
+    /// How it is shown to a person: `file:line`, the variable's name, or the file alone.
+    pub(crate) fn place(&self, file: &str) -> String {
+        match self {
+            Self::Line(line) => format!("{file}:{line}"),
+            Self::Environment(name) => format!("environment {name}"),
+            Self::Default => file.to_owned(),
+        }
+    }
+}
+
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod cli;
 mod commands;
+mod data_dir;
 mod document;
 mod door;
 mod failure;
@@ -57,7 +58,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
     let settings = || Settings::load(&cli.config);
     match &cli.command {
         Command::Serve(arguments) => serve::run(&settings()?, &cli.config, arguments),
-        Command::Check => check::run(&cli.config, out),
+        Command::Check(arguments) => check::run(&cli.config, arguments.output, out),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Keys(Keys::New(arguments)) => keys::new(arguments, out),
         Command::Keys(Keys::Csr(arguments)) => keys::csr(arguments, out),

@@ -11,6 +11,8 @@ use engine::registry::RegistryContent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::registry_file::stored;
+
 /// A request of the command line; one JSON object on the admin socket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -103,7 +105,14 @@ pub(crate) struct Decided {
 pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Result<Value, String> {
     match request {
         Request::Queues => to_json(engine.queues()),
-        Request::Queue { queue, limit } => to_json(engine.queue(&queue, usize::try_from(limit).unwrap_or(usize::MAX))),
+        Request::Queue { queue, limit } => {
+            let messages = engine.queue(&queue, usize::try_from(limit).unwrap_or(usize::MAX));
+            // A participant that was removed may have left messages behind.
+            if messages.is_empty() {
+                known(&queue, engine.registry().content())?;
+            }
+            to_json(messages)
+        }
         Request::Trace { message_id } => {
             let engine = engine.clone();
             let traced = tokio::task::spawn_blocking(move || engine.trace(message_id))
@@ -116,7 +125,11 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Re
         Request::Registry => to_json(engine.registry().content()),
         Request::RegistryFiles => {
             let content = engine.registry().content().clone();
-            let blobs = Blobs(registry_blobs(engine, &content)?);
+            let read = |hash: &str| {
+                let failed = |error| format!("registry file {hash}: {error}");
+                engine.blob(hash).map_err(failed)
+            };
+            let blobs = Blobs(stored::blobs(&content, read)?);
             to_json(RegistryFiles { content, blobs })
         }
         Request::RegistryApply { content, prune, blobs } => {
@@ -176,21 +189,18 @@ async fn decide(engine: &Engine, ids: &[MessageId], reason: Option<&str>, by: &s
     decided
 }
 
-/// Everything that a registry names by content.
-pub(crate) fn registry_blobs(engine: &Engine, content: &RegistryContent) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let certificates = content
-        .participants
-        .values()
-        .flat_map(|p| p.certificates.iter().map(|c| c.0.to_string()));
-    let schemas = content.kinds.values().filter_map(|kind| kind.schema.as_ref());
-    let schemas = schemas.flat_map(|schema| schema.files.values().cloned());
-    let read = |hash: String| {
-        let octets = engine
-            .blob(&hash)
-            .map_err(|error| format!("registry file {hash}: {error}"))?;
-        Ok((hash, octets))
+/// Whether a queue's owner is registered; which upstreams there are stands in the configuration.
+fn known(queue: &Queue, registry: &RegistryContent) -> Result<(), String> {
+    let (Queue::Requests(owner) | Queue::Responses(owner, _) | Queue::Status(owner)) = queue else {
+        return Ok(());
     };
-    certificates.chain(schemas).map(read).collect()
+    if registry.participants.contains_key(owner) {
+        Ok(())
+    } else {
+        Err(format!(
+            "there is no queue {queue}: no participant {owner} is registered"
+        ))
+    }
 }
 
 fn to_json(value: impl Serialize) -> Result<Value, String> {

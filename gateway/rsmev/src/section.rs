@@ -33,11 +33,7 @@ impl Report {
 
     /// Adds a finding.
     pub(crate) fn problem(&self, origin: &Origin, key: impl Into<String>, text: impl Into<String>) {
-        let place = match origin {
-            Origin::Line(line) => format!("{}:{line}", self.file),
-            Origin::Environment(name) => format!("environment {name}"),
-            Origin::Default => self.file.to_string(),
-        };
+        let place = origin.place(&self.file);
         let line = if let Origin::Line(line) = origin { *line } else { 0 };
         let problem = Problem {
             place,

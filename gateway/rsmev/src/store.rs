@@ -43,31 +43,37 @@ pub(crate) enum Store {
 impl Store {
     /// Finds the running gateway, or opens the stopped one's store.
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
+        match Self::find(settings)? {
+            Some(running) => Ok(running),
+            None => Self::open_stopped(settings),
+        }
+    }
+
+    /// Finds the running gateway; `None` if it is stopped and there is a store to look at.
+    pub(crate) fn find(settings: &Settings) -> Result<Option<Self>, Failure> {
         let socket = &settings.admin.socket;
         match UnixStream::connect(socket) {
-            Ok(_) => Ok(Self::running(settings)),
+            Ok(_) => Ok(Some(Self::running(socket))),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failure::refused(format!(
                 "{}: you may not talk to the gateway; become a member of the socket's group, or root",
                 socket.display()
             ))),
-            Err(_) => Self::open_stopped(settings),
+            Err(_) if !settings.node.data_dir.is_dir() => Err(Failure::refused(format!(
+                "{}: there is no data yet, and no gateway answers at {}",
+                settings.node.data_dir.display(),
+                socket.display()
+            ))),
+            Err(_) => Ok(None),
         }
     }
 
     /// The gateway that is known to be running.
-    pub(crate) fn running(settings: &Settings) -> Self {
-        Self::Running(settings.admin.socket.as_path().into())
+    pub(crate) fn running(socket: &Path) -> Self {
+        Self::Running(socket.into())
     }
 
     fn open_stopped(settings: &Settings) -> Result<Self, Failure> {
         let by = user_name(Uid::current());
-        if !settings.node.data_dir.is_dir() {
-            return Err(Failure::refused(format!(
-                "{}: there is no data yet, and no gateway answers at {}",
-                settings.node.data_dir.display(),
-                settings.admin.socket.display()
-            )));
-        }
         become_owner(&settings.node.data_dir)?;
         let identity = keys::load(&settings.keys)?;
         let start = Start {

@@ -1,6 +1,8 @@
 //! `rsmev journal`: reads the journal's files and takes no lock, so that it works beside a running gateway, on a stopped
 //! one and on a copy that has left the machine.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,20 +11,22 @@ use gost::Certificate;
 use journal::ReadError;
 use journal::disk::RealDisk;
 use journal::read::Filter;
-use journal::verify::Range;
+use journal::verify::{Range, Report};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{ExportFormat, Journal, JournalExport};
+use crate::cli::{ExportFormat, Journal, JournalExport, JournalVerify, Output};
+use crate::data_dir::{self, Session};
 use crate::failure::Failure;
+use crate::keys;
 use crate::output::Out;
 use crate::settings::Settings;
+use crate::settings::units::count;
 
 /// Carries the command out. The configuration is only read where the folder is not given.
 pub(crate) fn run(command: &Journal, config: &Path, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Journal::Verify { from, to, dir } => {
-            verify(&folder(dir.as_deref(), config)?, Range { from: *from, to: *to }, out)
-        }
+        Journal::Verify(arguments) => verify(arguments, &folder(arguments.dir.as_deref(), config)?, out),
         Journal::Export(arguments) => export(arguments, &folder(arguments.dir.as_deref(), config)?, out),
     }
 }
@@ -45,39 +49,143 @@ fn folder(dir: Option<&Path>, config: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn verify(dir: &Path, range: Range, out: &mut Out) -> Result<(), Failure> {
-    let beside = dir.parent().unwrap_or(dir).join("registry");
+/// What `journal verify` found, for programs.
+#[derive(Debug, Serialize)]
+struct Verified {
+    whole: bool,
+    first_seq: u64,
+    last_seq: u64,
+    records: u64,
+    segments: u64,
+    checkpoints: u64,
+    checkpoints_through: Option<u64>,
+    /// Whose checkpoints they are.
+    signers: Vec<String>,
+    last_digest: String,
+    unfinished_batch: Option<String>,
+    error: Option<String>,
+}
+
+fn verify(arguments: &JournalVerify, dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    let range = Range {
+        from: arguments.from,
+        to: arguments.to,
+    };
+    if let (Some(from), Some(to)) = (range.from, range.to)
+        && from > to
+    {
+        return Err(Failure::usage(format!("--from {from} lies after --to {to}")));
+    }
+    let data_dir = dir.parent().unwrap_or(dir);
+    // Before the journal is read: what is written meanwhile can only come on top of it.
+    let session = data_dir::session(data_dir);
+    let signers = RefCell::new(BTreeSet::new());
+    let given = arguments.certificate.iter().map(|file| keys::read_certificate(file));
+    let given = given.collect::<Result<Vec<_>, _>>()?;
     let certificate = |id: &str| {
-        let file = beside.join(id);
-        let octets = std::fs::read(&file)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
-        Certificate::from_der(&octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+        let certificate = match given.iter().find(|certificate| certificate.id().to_string() == id) {
+            Some(certificate) => certificate.clone(),
+            None => kept_certificate(&data_dir.join("registry"), id, !given.is_empty())?,
+        };
+        signers.borrow_mut().insert(format!("{} ({id})", certificate.subject()));
+        Ok(certificate)
     };
     let mut checkpoints = CheckpointVerifier::new(&certificate);
     let verified = journal::verify::verify(&RealDisk::shared(), dir, range, &mut |record| checkpoints.check(record));
-    let report = verified.map_err(|error| wrong(&error))?;
-    if report.records == 0 {
-        out.line("The journal has no records in this range.")?;
-        return Ok(());
+    let (report, error) = match verified {
+        Ok(report) => {
+            let error = end(data_dir, session.as_ref(), range, &report).err();
+            (Some(report), error)
+        }
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let (checked, through) = (checkpoints.checked(), checkpoints.last());
+    let signers: Vec<_> = signers.into_inner().into_iter().collect();
+    let torn = report.as_ref().and_then(|report| report.torn_tail.as_ref());
+    if arguments.output.output == Output::Json {
+        out.json(&Verified {
+            whole: error.is_none(),
+            first_seq: report.as_ref().map_or(0, |report| report.first_seq),
+            last_seq: report.as_ref().map_or(0, |report| report.last_seq),
+            records: report.as_ref().map_or(0, |report| report.records),
+            segments: report.as_ref().map_or(0, |report| report.segments),
+            checkpoints: checked,
+            checkpoints_through: through,
+            signers,
+            last_digest: hex::encode(report.as_ref().map_or([0; 32], |report| report.last_digest)),
+            unfinished_batch: torn.map(ToString::to_string),
+            error: error.clone(),
+        })?;
+        return if error.is_some() { Err(Failure::Said) } else { Ok(()) };
     }
-    out.line(format_args!(
-        "The journal is whole: records {} to {}, {} in {} segments, {} signed checkpoints.",
-        report.first_seq,
-        report.last_seq,
-        report.records,
-        report.segments,
-        checkpoints.checked()
-    ))?;
-    out.line(format_args!(
-        "Digest of the last record: {}",
-        hex::encode(report.last_digest)
-    ))?;
-    if let Some(torn) = report.torn_tail {
+    if let Some(error) = error {
+        return Err(Failure::Refused(error));
+    }
+    let Some(report) = &report else { return Ok(()) };
+    if report.records == 0 {
+        out.line("The journal has no records.")?;
+    } else {
+        out.line(format_args!(
+            "The journal is whole: records {} to {}, {} in {}, {}.",
+            report.first_seq,
+            report.last_seq,
+            report.records,
+            count(report.segments, "segment"),
+            count(checked, "signed checkpoint")
+        ))?;
+        for signer in &signers {
+            out.line(format_args!("Checkpoints signed by {signer}"))?;
+        }
+        if let Some(through) = through {
+            out.line(format_args!(
+                "The last checkpoint vouches for everything up to record {through}"
+            ))?;
+        }
+        out.line(format_args!(
+            "Digest of the last record: {}",
+            hex::encode(report.last_digest)
+        ))?;
+    }
+    if let Some(torn) = torn {
         out.line(format_args!(
             "An unfinished batch follows (written just now, or cut short by a crash): {torn}"
         ))?;
     }
     Ok(())
+}
+
+/// A certificate that lies beside the journal.
+fn kept_certificate(folder: &Path, id: &str, some_given: bool) -> io::Result<Certificate> {
+    let file = folder.join(id);
+    let octets = std::fs::read(&file).map_err(|error| {
+        let hint = if some_given {
+            "; it is none of those given with --certificate"
+        } else {
+            "; name it with --certificate FILE"
+        };
+        io::Error::new(error.kind(), format!("{}: {error}{hint}", file.display()))
+    })?;
+    Certificate::from_der(&octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+}
+
+/// Whether the journal reaches as far as it must, and the range is there.
+fn end(data_dir: &Path, session: Option<&Session>, range: Range, report: &Report) -> Result<(), String> {
+    let to = range.to.unwrap_or(u64::MAX);
+    let known = session.filter(|session| session.last_seq <= to);
+    // The empty range after the end says nothing about where that is.
+    let reaches = range.from.is_none() || report.records > 0;
+    if reaches {
+        let torn = report.torn_tail.as_ref().map(|torn| torn as &dyn std::fmt::Display);
+        data_dir::check_end(data_dir, known, report.last_seq, torn)?;
+    }
+    match (range.from, range.to) {
+        (Some(from), _) if report.records == 0 => Err(format!("the journal has no record {from}: it ends before it")),
+        (_, Some(to)) if report.last_seq < to => Err(format!(
+            "the journal has no record {to}: it ends with record {}",
+            report.last_seq
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn wrong(error: &ReadError) -> Failure {

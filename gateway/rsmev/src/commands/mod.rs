@@ -42,7 +42,12 @@ fn present<R: serde::de::DeserializeOwned>(
 
 /// A moment without fractions of a second.
 fn moment(at: Timestamp) -> String {
-    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A moment with milliseconds, always of the same width.
+fn milliseconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// An optional text, `-` if absent.

@@ -17,6 +17,12 @@ pub(crate) fn run(command: &QueueCommand, settings: &Settings, out: &mut Out) ->
     match command {
         QueueCommand::List(output) => present(ask(settings, Request::Queues)?, output.output, out, list),
         QueueCommand::Show { queue, limit, output } => {
+            if let Queue::Upstream(name) = queue
+                && !settings.upstreams.iter().any(|upstream| upstream.name == *name)
+            {
+                let text = format!("there is no queue {queue}: no upstream {name} is configured");
+                return Err(Failure::refused(text));
+            }
             let request = Request::Queue {
                 queue: queue.clone(),
                 limit: *limit,

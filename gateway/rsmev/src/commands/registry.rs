@@ -9,9 +9,10 @@ use super::{ask, or_dash, present};
 use crate::cli::Registry;
 use crate::failure::Failure;
 use crate::operator::{Blobs, RegistryFiles, Request};
-use crate::output::{Out, Table};
-use crate::registry_file;
+use crate::output::{Out, Table, remark};
+use crate::registry_file::{self, stored};
 use crate::settings::Settings;
+use crate::settings::units::count;
 use crate::store::Store;
 
 /// Carries the command out.
@@ -19,12 +20,24 @@ pub(crate) fn run(command: &Registry, settings: &Settings, out: &mut Out) -> Res
     match command {
         Registry::Apply { paths, prune } => apply(settings, paths, *prune, out),
         Registry::Export { dir } => export(settings, dir.as_deref(), out),
-        Registry::Show(output) => present(
-            ask(settings, Request::Registry)?,
-            output.output,
-            out,
-            |content: RegistryContent, out| show(&content, out),
-        ),
+        Registry::Show(output) => {
+            let content = match kept(settings)? {
+                Some(content) => serde_json::json!(content),
+                None => ask(settings, Request::Registry)?,
+            };
+            present(content, output.output, out, |content: RegistryContent, out| {
+                show(&content, out)
+            })
+        }
+    }
+}
+
+/// The registry of a stopped gateway, from the files: nothing is opened, and nothing written. `None` if only a gateway
+/// can tell it.
+fn kept(settings: &Settings) -> Result<Option<RegistryContent>, Failure> {
+    match Store::find(settings)? {
+        Some(_) => Ok(None),
+        None => stored::stopped(&settings.node.data_dir).map_err(Failure::Refused),
     }
 }
 
@@ -32,7 +45,7 @@ fn apply(settings: &Settings, paths: &[std::path::PathBuf], prune: bool, out: &m
     // Read first what only the caller may be able to read: opening the store may change who we are.
     let alone = registry_file::read(paths)?;
     let store = Store::open(settings)?;
-    let applied = apply_to(&store, alone, prune);
+    let applied = apply_to(settings, &store, alone, prune);
     store.close();
     let diff = applied?;
     let changes = [
@@ -51,13 +64,25 @@ fn apply(settings: &Settings, paths: &[std::path::PathBuf], prune: bool, out: &m
     Ok(())
 }
 
-fn apply_to(store: &Store, read: registry_file::Collected, prune: bool) -> Result<RegistryDiff, Failure> {
+fn apply_to(
+    settings: &Settings,
+    store: &Store,
+    read: registry_file::Collected,
+    prune: bool,
+) -> Result<RegistryDiff, Failure> {
     let current = if prune {
         RegistryContent::default()
     } else {
         store.ask(Request::Registry)?
     };
     let (content, blobs) = read.conclude(&current)?;
+    for name in stored::upstreams(&content) {
+        if !settings.upstreams.iter().any(|upstream| upstream.name == *name) {
+            remark(format_args!(
+                "warning: upstream {name} is not configured; what is routed to it waits until it is"
+            ));
+        }
+    }
     store.ask(Request::RegistryApply {
         content,
         prune,
@@ -71,8 +96,17 @@ fn export(settings: &Settings, dir: Option<&Path>, out: &mut Out) -> Result<(), 
     {
         return Err(Failure::refused(format!("{}: is not empty", dir.display())));
     }
-    let answer = ask(settings, Request::RegistryFiles)?;
-    let files: RegistryFiles = serde_json::from_value(answer).map_err(|error| Failure::refused(error.to_string()))?;
+    let files = match kept(settings)? {
+        Some(content) => {
+            let blobs = stored::blobs(&content, |name| stored::blob(&settings.node.data_dir, name));
+            let blobs = Blobs(blobs.map_err(Failure::Refused)?);
+            RegistryFiles { content, blobs }
+        }
+        None => {
+            let answer = ask(settings, Request::RegistryFiles)?;
+            serde_json::from_value(answer).map_err(|error| Failure::refused(error.to_string()))?
+        }
+    };
     let exported = registry_file::export(&files.content, &files.blobs.0).map_err(Failure::refused)?;
     let Some(dir) = dir else {
         return Ok(out.raw(exported.registry.as_bytes())?);
@@ -88,9 +122,9 @@ fn export(settings: &Settings, dir: Option<&Path>, out: &mut Out) -> Result<(), 
     }
     write("registry.toml", exported.registry.as_bytes())?;
     out.line(format_args!(
-        "{}: written, with {} files beside it",
+        "{}: written, with {} beside it",
         dir.join("registry.toml").display(),
-        exported.files.len()
+        count(exported.files.len() as u64, "file")
     ))?;
     Ok(())
 }

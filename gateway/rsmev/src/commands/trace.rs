@@ -1,24 +1,30 @@
 //! `rsmev trace`: the whole story of a message.
 
 use jiff::Timestamp;
+use journal::disk::RealDisk;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ask, present};
+use super::{milliseconds, present};
 use crate::cli::Trace;
 use crate::failure::Failure;
 use crate::operator::Request;
 use crate::output::{Out, Table};
 use crate::settings::Settings;
+use crate::store::Store;
 
 /// Carries the command out; a message that the journal does not know is exit code 1.
 pub(crate) fn run(command: &Trace, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
-    let answer = ask(
-        settings,
-        Request::Trace {
-            message_id: command.message_id,
-        },
-    )?;
+    let message_id = command.message_id;
+    let answer = match Store::find(settings)? {
+        Some(running) => running.ask(Request::Trace { message_id })?,
+        // The journal's files say it all: nothing is opened, and nothing written.
+        None if !settings.node.data_dir.join("journal").is_dir() => Value::Array(Vec::new()),
+        None => {
+            let traced = engine::trace(RealDisk::shared(), &settings.node.data_dir, message_id);
+            serde_json::json!(traced.map_err(|error| Failure::refused(error.to_string()))?)
+        }
+    };
     let known = answer.as_array().is_some_and(|entries| !entries.is_empty());
     if known || command.output.output == crate::cli::Output::Json {
         present(answer, command.output.output, out, show)?;
@@ -41,7 +47,8 @@ struct Entry {
 }
 
 fn show(entries: Vec<Entry>, out: &mut Out) -> Result<(), Failure> {
-    let mut table = Table::new(&[">RECORD", "TIME", "WHAT", "DETAILS"]);
+    let mut table = Table::new(&[">RECORD", "TIME", "WHICH", "WHAT", "DETAILS"]);
+    let mut seen = Vec::new();
     for entry in entries {
         let what = entry
             .event
@@ -49,9 +56,41 @@ fn show(entries: Vec<Entry>, out: &mut Out) -> Result<(), Failure> {
             .and_then(Value::as_str)
             .unwrap_or("?")
             .replace('_', " ");
-        table.row([entry.seq.to_string(), entry.at.to_string(), what, details(&entry.event)]);
+        let which = which(&entry, &mut seen);
+        table.row([
+            entry.seq.to_string(),
+            milliseconds(entry.at),
+            which,
+            what,
+            details(&entry.event),
+        ]);
     }
     Ok(out.table(&table)?)
+}
+
+/// Which message of the story an entry is about: the message itself, its answers, notices of status; several of a sort
+/// are numbered in the order of their acceptance. `seen` remembers them by the sequence number of that.
+fn which(entry: &Entry, seen: &mut Vec<(u64, String)>) -> String {
+    let field = |name| entry.event.get(name).and_then(Value::as_u64);
+    if entry.event.get("type").and_then(Value::as_str) != Some("accepted") {
+        let about = field("message").or_else(|| field("about"));
+        let known = seen.iter().find(|(seq, _)| Some(*seq) == about);
+        return known.map_or_else(|| "-".to_owned(), |(_, name)| name.clone());
+    }
+    let sort = entry
+        .event
+        .get("message_type")
+        .and_then(Value::as_str)
+        .unwrap_or("message")
+        .to_owned();
+    let earlier = seen.iter().filter(|(_, name)| name.starts_with(&sort)).count();
+    let name = if earlier == 0 {
+        sort
+    } else {
+        format!("{sort} {}", earlier + 1)
+    };
+    seen.push((entry.seq, name.clone()));
+    name
 }
 
 /// Fields that prove something but tell a reader nothing, or that lead into the spool.
@@ -129,6 +168,24 @@ fn short(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_entry_says_which_message_it_is_about() {
+        let mut seen = Vec::new();
+        let mut shown = |seq, event: Value| {
+            let at = Timestamp::UNIX_EPOCH;
+            which(&Entry { seq, at, event }, &mut seen)
+        };
+        let accepted = |sort: &str| serde_json::json!({"type": "accepted", "message_type": sort});
+        assert_eq!(shown(1, accepted("request")), "request");
+        assert_eq!(shown(2, accepted("response")), "response");
+        assert_eq!(shown(3, accepted("response")), "response 2");
+        assert_eq!(
+            shown(4, serde_json::json!({"type": "handed_out", "message": 2})),
+            "response"
+        );
+        assert_eq!(shown(5, serde_json::json!({"type": "acknowledged", "message": 9})), "-");
+    }
 
     #[test]
     fn details_are_for_people() {

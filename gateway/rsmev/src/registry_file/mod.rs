@@ -8,6 +8,7 @@
 mod bundle;
 mod export;
 mod parse;
+pub(crate) mod stored;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

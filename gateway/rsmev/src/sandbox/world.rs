@@ -154,7 +154,8 @@ impl World {
     /// Messages that wait in all queues of the gateway.
     pub(super) async fn queues(&self) -> Result<Vec<Waiting>, Failure> {
         let settings = self.settings.clone();
-        let asked = tokio::task::spawn_blocking(move || Store::running(&settings).ask(Request::Queues)).await;
+        let asked =
+            tokio::task::spawn_blocking(move || Store::running(&settings.admin.socket).ask(Request::Queues)).await;
         asked.map_err(|error| Failure::refused(error.to_string()))?
     }
 

@@ -1,5 +1,6 @@
 //! The configuration (DESIGN §9): read completely, every error reported with its place before anything is done.
 
+mod inspection;
 mod layers;
 mod read;
 pub(crate) mod units;
@@ -15,6 +16,7 @@ use crate::document;
 use crate::problem::Problems;
 use crate::section::{Report, Section};
 
+pub(crate) use inspection::Inspection;
 pub(crate) use layers::environment;
 
 /// Everything that is configured.
@@ -163,16 +165,8 @@ pub(crate) struct Upstream {
 impl Settings {
     /// Reads a configuration file with the process's environment over it.
     pub(crate) fn load(file: &Path) -> Result<Self, Problems> {
-        let shown = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let hint = if error.kind() == std::io::ErrorKind::NotFound {
-                "; name the configuration with --config FILE"
-            } else {
-                ""
-            };
-            Problems::one(&shown, "", format!("cannot be read: {error}{hint}"))
-        })?;
-        Self::parse(&shown, &text, &environment())
+        let text = text_of(file)?;
+        Self::parse(&file.display().to_string(), &text, &environment())
     }
 
     /// Reads a configuration from its text. Relative paths mean the working directory.
@@ -199,9 +193,15 @@ impl Settings {
         settings.retention_bodies = signed(self.retention.bodies);
         settings
     }
+}
 
-    /// Where the registry's content-addressed files lie.
-    pub(crate) fn registry_dir(&self) -> PathBuf {
-        self.node.data_dir.join("registry")
-    }
+fn text_of(file: &Path) -> Result<String, Problems> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let hint = if error.kind() == std::io::ErrorKind::NotFound {
+            "; name the configuration with --config FILE"
+        } else {
+            ""
+        };
+        Problems::one(file.display().to_string(), "", format!("cannot be read: {error}{hint}"))
+    })
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::names::UpstreamName;
 use smev3::client::Endpoint;
 use smev3::version::Version;
 
@@ -120,12 +121,14 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
     let disk_reserve = section.required("disk_reserve", size);
     section.finish();
     let (body, flight) = (body_bytes?, in_flight_bytes?);
-    if flight < body {
+    if flight < in_flight_least(body) {
         section.problem(
             "in_flight_bytes",
-            "must not be less than body_bytes, or the largest call never fits",
+            format!(
+                "must be at least {}: twice body_bytes and a little more, or the largest call never fits beside its tree",
+                units::show_size(in_flight_least(body))
+            ),
         );
-        return None;
     }
     Some(Limits {
         body_bytes: body,
@@ -135,6 +138,13 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
         queue_bytes: queue_bytes?,
         disk_reserve: disk_reserve?,
     })
+}
+
+/// What the largest call takes while it is worked on: its octets, as many again for its copy, and its tree.
+fn in_flight_least(body_bytes: u64) -> u64 {
+    /// For the tree of an envelope around one large text.
+    const TREE: u64 = 64 << 10;
+    body_bytes.saturating_mul(2).saturating_add(TREE)
 }
 
 fn retention(section: &Section<'_>) -> Option<Retention> {
@@ -176,17 +186,26 @@ fn log(section: &Section<'_>) -> Option<Log> {
 
 fn upstreams(sections: &[Section<'_>]) -> Option<Vec<Upstream>> {
     let upstreams: Vec<_> = sections.iter().map(upstream).collect();
-    let upstreams: Vec<Upstream> = upstreams.into_iter().collect::<Option<_>>()?;
-    for (index, upstream) in upstreams.iter().enumerate() {
-        if upstreams[..index].iter().any(|earlier| earlier.name == upstream.name) {
-            sections[index].problem("name", format!("there is an upstream {} already", upstream.name));
+    for (index, (name, _)) in upstreams.iter().enumerate() {
+        let taken = |(earlier, _): &(Option<UpstreamName>, _)| earlier == name;
+        if let Some(name) = name
+            && upstreams[..index].iter().any(taken)
+        {
+            sections[index].problem("name", format!("there is an upstream {name} already"));
         }
     }
-    Some(upstreams)
+    upstreams.into_iter().map(|(_, upstream)| upstream).collect()
 }
 
-fn upstream(section: &Section<'_>) -> Option<Upstream> {
+/// The name by itself, so that a name that comes twice is found whatever else is wrong.
+fn upstream(section: &Section<'_>) -> (Option<UpstreamName>, Option<Upstream>) {
     let name = section.required("name", |node| node.text()?.parse().map_err(shown));
+    let upstream = link(section, name.clone());
+    section.finish();
+    (name, upstream)
+}
+
+fn link(section: &Section<'_>, name: Option<UpstreamName>) -> Option<Upstream> {
     let url = section.required("url", |node| match url(node)? {
         // What TLS needs is set up when the link starts; everything else can be told now.
         url if url.starts_with("https") => Ok(url),
@@ -222,7 +241,6 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
         lanes @ 1..=1024 => usize::try_from(lanes).map_err(shown),
         _ => Err("must be from 1 to 1024".to_owned()),
     });
-    section.finish();
     Some(Upstream {
         name: name?,
         url: url?,

@@ -74,6 +74,12 @@ pub(crate) fn show_seconds(seconds: u64) -> String {
     }
 }
 
+/// A number of things: `1 error`, `2 errors`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +121,9 @@ mod tests {
         assert_eq!(show_seconds(59), "59s");
         assert_eq!(show_seconds(750), "12m 30s");
         assert_eq!(show_seconds(352_800), "4d 2h");
+        assert_eq!(
+            (count(1, "error"), count(0, "error")),
+            ("1 error".to_owned(), "0 errors".to_owned())
+        );
     }
 }

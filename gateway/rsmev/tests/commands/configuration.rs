@@ -110,13 +110,72 @@ fn check_reports_every_problem_and_warns_of_an_open_door() {
     let done = place.operate(&["check"]);
     assert_eq!(done.code, Some(1));
     assert!(
-        done.stdout.contains("warning  smev3.listen 0.0.0.0:7500: without TLS"),
+        done.stdout
+            .contains("warning  gateway.toml:10: smev3.listen: 0.0.0.0:7500: without TLS"),
         "{}",
         done.stdout
     );
-    assert!(done.stdout.contains("gateway.key: "), "{}", done.stdout);
-    assert!(done.stdout.contains("error    absent.crt: "), "{}", done.stdout);
-    assert!(done.stdout.contains("2 errors, 1 warnings"), "{}", done.stdout);
+    for expected in [
+        "error    gateway.toml:6: keys.private_key: ",
+        "error    gateway.toml:21: upstream[1].trusted_signers[1]: absent.crt: ",
+        "warning  gateway.toml:10: smev3.listen: 0.0.0.0:7500: the WSDL",
+        "2 errors, 2 warnings",
+    ] {
+        assert!(done.stdout.contains(expected), "{expected}\n{}", done.stdout);
+    }
+    let json = place.operate(&["check", "--output", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (json.code, &found["errors"]),
+        (Some(1), &serde_json::json!(2)),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_wrong_value_hides_no_missing_file_and_no_name_that_comes_twice() {
+    let place = Place::new();
+    let upstream =
+        "[[upstream]]\nname = \"federal\"\nurl = \"http://127.0.0.1:1/ws\"\ntrusted_signers = [\"absent.crt\"]\n";
+    let wrong = upstream.replace("http:", "ftp:");
+    let text = place.configuration("\"nowhere\"", "\"127.0.0.1:0\"") + upstream + &wrong;
+    place.write("gateway.toml", &text);
+    std::fs::remove_file(place.path("gateway.crt")).unwrap();
+    let done = place.operate(&["check"]);
+    assert_eq!(done.code, Some(1));
+    for expected in [
+        "gateway.toml:7: keys.certificate: ",
+        "gateway.toml:10: smev3.listen: \"nowhere\"",
+        "gateway.toml:21: upstream[1].trusted_signers[1]: absent.crt: ",
+        "gateway.toml:23: upstream[2].name: there is an upstream federal already",
+        "gateway.toml:24: upstream[2].url: ",
+        "gateway.toml:25: upstream[2].trusted_signers[1]: absent.crt: ",
+    ] {
+        assert!(done.stdout.contains(expected), "{expected}\n{}", done.stdout);
+    }
+}
+
+#[test]
+fn check_finds_what_does_not_fit_together() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let text = place.configuration("\"127.0.0.1:7501\"", "\"127.0.0.1:7501\"")
+        .replace("[limits]\n", "tls = { certificate = \"gateway.key\", private_key = \"gateway.key\" }\n[limits]\nbody_bytes = \"4 MiB\"\nin_flight_bytes = \"8 MiB\"\n")
+        .replace("\"10 MB\"", "\"9000000 TB\"");
+    place.write("gateway.toml", &text);
+    std::fs::set_permissions(place.path("gateway.key"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let done = place.operate(&["check"]);
+    for expected in [
+        "smev3.tls.certificate: gateway.key: there is no certificate in it",
+        "limits.in_flight_bytes: must be at least",
+        "limits.attachments_bytes: ",
+        "limits.disk_reserve: ",
+        "admin.listen: 127.0.0.1:7501: is the address of smev3.listen too",
+        "keys.private_key: ",
+        "has mode 0640",
+    ] {
+        assert!(done.stdout.contains(expected), "{expected}\n{}", done.stdout);
+    }
 }
 
 #[test]

@@ -155,3 +155,98 @@ fn damage_is_named_with_file_and_record() {
     let stderr = place.operate(&["journal", "verify"]).fails(1);
     assert!(stderr.contains(&*file.to_string_lossy()), "{stderr}");
 }
+
+#[test]
+fn a_cut_journal_is_found_by_verify_and_check() {
+    let place = Place::new();
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    place.operate(&["journal", "verify"]).ok();
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    let folder = place.path("data/journal");
+    let live = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .max()
+        .unwrap();
+    let whole = std::fs::read(&live).unwrap();
+    let last = whole.windows(9).rposition(|window| window == b"\"stopped\"").unwrap();
+
+    // Zeros from within the last batches on: a torn end, and then a clean one.
+    let mut torn = whole.clone();
+    torn[last..].fill(0);
+    std::fs::write(&live, &torn).unwrap();
+    let stderr = place.operate(&["journal", "verify"]).fails(1);
+    assert!(stderr.contains("were cut off"), "{stderr}");
+    let checked = place.operate(&["check"]);
+    assert_eq!(checked.code, Some(1), "{}", checked.stdout);
+    assert!(checked.stdout.contains("were cut off"), "{}", checked.stdout);
+
+    std::fs::write(&live, &whole).unwrap();
+    place.operate(&["journal", "verify"]).ok();
+    place.operate(&["check"]).ok();
+    place.write("data/FORMAT", "rsmev storage, format 7\n");
+    let checked = place.operate(&["check"]);
+    assert_eq!(checked.code, Some(1), "{}", checked.stdout);
+    assert!(checked.stdout.contains("newer version"), "{}", checked.stdout);
+}
+
+#[test]
+fn a_range_is_there_or_it_is_wrong() {
+    let place = Place::new();
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    let verify = |arguments: &[&str]| place.operate(&[&["journal", "verify"], arguments].concat());
+    let found = verify(&["--from", "1", "--to", "2", "--output", "json"]).json();
+    assert_eq!(
+        (&found["whole"], &found["last_seq"]),
+        (&true.into(), &2.into()),
+        "{found}"
+    );
+    verify(&["--from", "2", "--to", "1"]).fails(2);
+    verify(&["--from", "1000"]).fails(1);
+    verify(&["--to", "1000"]).fails(1);
+}
+
+#[test]
+fn a_copied_journal_is_verified_with_the_certificate_given() {
+    let place = Place::new();
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    std::fs::create_dir(place.path("copy")).unwrap();
+    for entry in std::fs::read_dir(place.path("data/journal")).unwrap() {
+        let file = entry.unwrap();
+        std::fs::copy(file.path(), place.path("copy").join(file.file_name())).unwrap();
+    }
+    let stderr = place.command(&["journal", "verify", "--dir", "copy"]).fails(1);
+    assert!(stderr.contains("--certificate FILE"), "{stderr}");
+    let stdout = place
+        .command(&["journal", "verify", "--dir", "copy", "--certificate", "gateway.crt"])
+        .ok();
+    assert!(stdout.contains("Checkpoints signed by CN=Region"), "{stdout}");
+}
+
+#[test]
+fn looking_at_a_stopped_gateway_writes_nothing() {
+    let place = Place::new();
+    let consumer = region(&place);
+    let gateway = place.serve(&[]);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    let id = send(&place, &gateway, consumer);
+    assert_eq!(gateway.stop(), Some(0));
+    let last = || place.operate(&["journal", "verify", "--output", "json"]).json()["last_seq"].clone();
+    let before = last();
+    let trace = place.operate(&["trace", &id.to_uppercase()]).ok();
+    assert!(trace.contains("request"), "{trace}");
+    assert!(place.operate(&["registry", "show"]).ok().contains("MUN001"));
+    place.operate(&["registry", "export", "--dir", "export"]).ok();
+    assert_eq!(last(), before);
+}
+
+#[test]
+fn a_queue_that_nobody_owns_is_exit_code_1() {
+    let place = Place::new();
+    let gateway = place.serve(&[]);
+    for queue in ["MUN404/requests", "upstream/nowhere"] {
+        let stderr = place.operate(&["queue", "show", queue]).fails(1);
+        assert!(stderr.contains("there is no queue"), "{stderr}");
+    }
+    assert_eq!(gateway.stop(), Some(0));
+}

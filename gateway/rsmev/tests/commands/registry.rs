@@ -223,3 +223,19 @@ fn without_data_there_is_nothing_to_open() {
     assert!(stderr.contains("there is no data yet"), "{stderr}");
     assert!(!place.path("data").exists(), "a command that reads makes no folder");
 }
+
+#[test]
+fn an_upstream_that_is_not_configured_is_told_when_it_is_named() {
+    let place = with_region();
+    place.write(
+        "grant.toml",
+        "[[grant]]\nupstream = \"federal\"\nkind = \"gpzu\"\nmay = [\"request\"]\n",
+    );
+    let done = place.operate(&["registry", "apply", "registry", "grant.toml"]);
+    assert!(
+        done.stderr.contains("upstream federal is not configured"),
+        "{}",
+        done.stderr
+    );
+    done.ok();
+}

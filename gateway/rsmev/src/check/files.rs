@@ -1,0 +1,156 @@
+//! The files that the configuration names: keys, certificates, TLS.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use gost::Certificate;
+use jiff::Timestamp;
+
+use super::{Findings, Level};
+use crate::failure::Failure;
+use crate::keys;
+use crate::settings::Inspection;
+use crate::settings::units::show_seconds;
+
+const PRIVATE_KEY: &str = "keys.private_key";
+const CERTIFICATE: &str = "keys.certificate";
+
+pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
+    own_key(inspection, findings);
+    for upstream in inspection.items("upstream") {
+        for key in inspection.items(&format!("{upstream}.trusted_signers")) {
+            let Some(file) = inspection.path(&key) else { continue };
+            match keys::read_certificate(&file) {
+                Ok(certificate) => {
+                    let (level, text) = validity(&certificate, Level::Warning);
+                    findings.key(inspection, level, &key, format!("{}: {text}", file.display()));
+                }
+                Err(failure) => findings.key(inspection, Level::Error, &key, failure.to_string()),
+            }
+        }
+    }
+    tls(inspection, findings);
+}
+
+fn own_key(inspection: &Inspection, findings: &mut Findings) {
+    let private_key = inspection.path(PRIVATE_KEY).map(|file| {
+        secrecy(inspection, findings, PRIVATE_KEY, &file);
+        (keys::read_key(&file), file)
+    });
+    let certificate = inspection
+        .path(CERTIFICATE)
+        .map(|file| (keys::read_certificate(&file), file));
+    if let (Some((Ok(key), file)), Some((Ok(certificate), _))) = (&private_key, &certificate)
+        && !keys::belong(key, certificate)
+    {
+        let text = format!("is of another key than {}", file.display());
+        findings.key(inspection, Level::Error, CERTIFICATE, text);
+    }
+    if let Some((key, file)) = private_key {
+        match key {
+            Ok(_) => findings.key(inspection, Level::Ok, PRIVATE_KEY, file.display().to_string()),
+            Err(failure) => missing(inspection, findings, PRIVATE_KEY, &failure),
+        }
+    }
+    if let Some((certificate, file)) = certificate {
+        match certificate {
+            Ok(certificate) => {
+                let (level, text) = validity(&certificate, Level::Error);
+                findings.key(inspection, level, CERTIFICATE, format!("{}: {text}", file.display()));
+            }
+            Err(failure) => missing(inspection, findings, CERTIFICATE, &failure),
+        }
+    }
+}
+
+fn missing(inspection: &Inspection, findings: &mut Findings, key: &str, failure: &Failure) {
+    findings.key(
+        inspection,
+        Level::Error,
+        key,
+        format!("{failure}; `rsmev keys new` makes key and certificate"),
+    );
+}
+
+/// Warns of a private key that others can read.
+fn secrecy(inspection: &Inspection, findings: &mut Findings, key: &str, file: &Path) {
+    let Ok(metadata) = std::fs::metadata(file) else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let text = format!(
+            "{0}: has mode {mode:04o}, so that others can use the key; chmod 600 {0}",
+            file.display()
+        );
+        findings.key(inspection, Level::Warning, key, text);
+    }
+}
+
+/// A certificate's validity; `worst` is what an expired one is.
+pub(super) fn validity(certificate: &Certificate, worst: Level) -> (Level, String) {
+    let now = Timestamp::now().as_second();
+    let (left, begun) = (certificate.not_after() - now, now - certificate.not_before());
+    let time = |seconds: i64| show_seconds(seconds.unsigned_abs());
+    let subject = certificate.subject();
+    if left < 0 {
+        (
+            worst,
+            format!("the certificate of {subject} expired {} ago", time(left)),
+        )
+    } else if begun < 0 {
+        (
+            worst,
+            format!("the certificate of {subject} is valid only in {}", time(begun)),
+        )
+    } else if left < 30 * 86_400 {
+        (
+            Level::Warning,
+            format!("the certificate of {subject} expires in {}", time(left)),
+        )
+    } else {
+        (Level::Ok, format!("certificate of {subject}, valid for {}", time(left)))
+    }
+}
+
+/// The door's TLS files, each read as what it must be, and the pair together.
+fn tls(inspection: &Inspection, findings: &mut Findings) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let read = |findings: &mut Findings, key: &str| {
+        let file = inspection.path(key)?;
+        let certificates = CertificateDer::pem_file_iter(&file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let text = match certificates {
+            Ok(certificates) if !certificates.is_empty() => return Some(certificates),
+            Ok(_) => "there is no certificate in it".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        findings.key(inspection, Level::Error, key, format!("{}: {text}", file.display()));
+        None
+    };
+    let chain = read(findings, "smev3.tls.certificate");
+    if let Some(authorities) = read(findings, "smev3.tls.client_ca") {
+        let mut roots = rustls::RootCertStore::empty();
+        if let Some(error) = authorities
+            .into_iter()
+            .find_map(|certificate| roots.add(certificate).err())
+        {
+            findings.key(inspection, Level::Error, "smev3.tls.client_ca", error.to_string());
+        }
+    }
+    let key = "smev3.tls.private_key";
+    let Some(file) = inspection.path(key) else { return };
+    secrecy(inspection, findings, key, &file);
+    let private_key = match PrivateKeyDer::from_pem_file(&file) {
+        Ok(private_key) => private_key,
+        Err(error) => return findings.key(inspection, Level::Error, key, format!("{}: {error}", file.display())),
+    };
+    let Some(chain) = chain else { return };
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let usable = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private_key));
+    match usable {
+        Ok(_) => findings.key(inspection, Level::Ok, "smev3.tls", "certificate and key"),
+        Err(error) => findings.key(inspection, Level::Error, key, format!("{}: {error}", file.display())),
+    }
+}

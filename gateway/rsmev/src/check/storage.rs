@@ -1,0 +1,143 @@
+//! The data directory and the registry in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use engine::registry::RegistryContent;
+use gost::Certificate;
+use journal::disk::RealDisk;
+use journal::verify::{Range, verify};
+
+use super::{Findings, Level, files};
+use crate::data_dir;
+use crate::registry_file::stored;
+use crate::settings::Inspection;
+use crate::settings::units::show_size;
+
+const DATA_DIR: &str = "node.data_dir";
+
+pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
+    let Some(dir) = inspection.path(DATA_DIR) else { return };
+    if !data_dir(inspection, findings, &dir) {
+        return;
+    }
+    reserve(inspection, findings, &dir);
+    match header_and_end(&dir) {
+        Ok(true) => findings.key(inspection, Level::Ok, DATA_DIR, format!("{}: storage", dir.display())),
+        Ok(false) => {}
+        Err(text) => findings.key(inspection, Level::Error, DATA_DIR, text),
+    }
+    let socket = inspection.path("admin.socket");
+    match stored::registry(&dir, socket.as_deref()) {
+        Ok(Some(content)) => registry(inspection, findings, &dir, &content),
+        Ok(None) => {
+            let text = "was not looked at, because its record is archived; start the gateway and check again";
+            findings.at(Level::Warning, "registry", text);
+        }
+        Err(text) => findings.at(Level::Error, "registry", text),
+    }
+}
+
+fn data_dir(inspection: &Inspection, findings: &mut Findings, dir: &Path) -> bool {
+    let (level, text) = match std::fs::metadata(dir) {
+        Ok(metadata) if metadata.is_dir() => return true,
+        Ok(_) => (Level::Error, "is not a folder".to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => (
+                Level::Error,
+                format!("there is no folder {} to make it in", parent.display()),
+            ),
+            _ => (
+                Level::Warning,
+                "there is no data yet; the first start makes the folder".to_owned(),
+            ),
+        },
+        Err(error) => (Level::Error, error.to_string()),
+    };
+    findings.key(inspection, level, DATA_DIR, format!("{}: {text}", dir.display()));
+    false
+}
+
+fn reserve(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
+    let key = "limits.disk_reserve";
+    let (Some(reserve), Ok(disk)) = (inspection.size(key), nix::sys::statvfs::statvfs(dir)) else {
+        return;
+    };
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    if free < reserve {
+        let text = format!(
+            "{} must stay free, but only {} are, so that nothing new would be accepted; make room, or reserve less",
+            show_size(reserve),
+            show_size(free)
+        );
+        findings.key(inspection, Level::Warning, key, text);
+    }
+}
+
+/// The storage header, and that the journal reaches as far as it must; reads no more than the last segment.
+fn header_and_end(dir: &Path) -> Result<bool, String> {
+    if !data_dir::header(dir)? {
+        return Ok(false);
+    }
+    let session = data_dir::session(dir);
+    let journal = dir.join("journal");
+    let range = Range {
+        from: session.as_ref().map(|session| session.last_seq.max(1)),
+        to: None,
+    };
+    let report = verify(&RealDisk::shared(), &journal, range, &mut |_| Ok(())).map_err(|error| error.to_string())?;
+    // Records from the known end on: none at all means that it is not there.
+    let last_seq = match (&session, report.records) {
+        (Some(session), 0) => session.last_seq.saturating_sub(1),
+        _ => report.last_seq,
+    };
+    let torn = report.torn_tail.as_ref().map(|torn| torn as &dyn std::fmt::Display);
+    data_dir::check_end(dir, session.as_ref(), last_seq, torn)?;
+    Ok(true)
+}
+
+fn registry(inspection: &Inspection, findings: &mut Findings, dir: &Path, content: &RegistryContent) {
+    for participant in content.participants.values() {
+        for reference in &participant.certificates {
+            let place = format!("registry: participant {}", participant.mnemonic);
+            let read = stored::blob(dir, &reference.0.to_string());
+            match read.and_then(|der| Certificate::from_der(&der).map_err(|error| error.to_string())) {
+                Ok(certificate) => {
+                    let (level, text) = files::validity(&certificate, Level::Warning);
+                    findings.at(level, place, text);
+                }
+                Err(text) => findings.at(Level::Error, place, text),
+            }
+        }
+    }
+    for kind in content.kinds.values() {
+        let Some(schema) = &kind.schema else { continue };
+        let read = |(path, hash): (&String, &String)| Ok::<_, String>((path.clone(), stored::blob(dir, hash)?));
+        let checked = schema.files.iter().map(read).collect::<Result<BTreeMap<_, _>, _>>();
+        let checked = checked.and_then(|files| {
+            smev3::schema::compile(&schema.main, &files)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        });
+        let place = format!("registry: kind {}", kind.name);
+        match checked {
+            Ok(()) => findings.at(Level::Ok, place, format!("schema {}", schema.main)),
+            Err(text) => findings.at(Level::Error, place, text),
+        }
+    }
+    let upstreams = inspection.items("upstream");
+    let configured: BTreeSet<_> = upstreams
+        .iter()
+        .filter_map(|upstream| inspection.text(&format!("{upstream}.name")))
+        .collect();
+    for name in stored::upstreams(content) {
+        if !configured.contains(name.as_str()) {
+            let place = format!("registry: upstream {name}");
+            findings.at(
+                Level::Error,
+                place,
+                "is not configured; what is routed to it would wait for ever",
+            );
+        }
+    }
+}
