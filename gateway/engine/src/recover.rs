@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use journal::disk::Disk;
+use journal::read::Filter;
 use journal::{Opened, Position, ReadError, Record, Recovery, Store};
 
 use crate::apply::apply;
@@ -24,13 +25,13 @@ const COPY_BATCH: usize = 1000;
 pub(crate) struct Recovered {
     pub(crate) opened: Opened,
     pub(crate) index: Arc<Index>,
-    /// Time of the last record.
+    /// Latest time of any record.
     pub(crate) last_at: Option<Timestamp>,
 }
 
 /// Opens store and index.
 pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Recovered, StartError> {
-    let opened = journal::open(&settings.data_dir, settings.store.clone(), disk)?;
+    let opened = journal::open(&settings.data_dir, settings.store.clone(), Arc::clone(&disk))?;
     if let Some(cut) = &opened.recovery.cut {
         tracing::warn!(
             first_seq = cut.first_seq,
@@ -51,12 +52,30 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Recovered
         }
     };
     index = compact(settings, &place, index)?;
-    let last_at = opened.recovery.last_at;
+    let last_at = latest(settings, disk, opened.recovery.last_at)?;
     Ok(Recovered {
         opened,
         index: Arc::new(index),
         last_at,
     })
+}
+
+/// The latest time of any record, given the last one's. The two differ when the clock was set back; only then is more
+/// looked at than the live segment, because a sealed one tells its latest time.
+fn latest(
+    settings: &Settings,
+    disk: Arc<dyn Disk>,
+    last_at: Option<Timestamp>,
+) -> Result<Option<Timestamp>, StartError> {
+    let Some(mut latest) = last_at else { return Ok(None) };
+    let filter = Filter {
+        from: last_at,
+        ..Filter::default()
+    };
+    for record in journal::read::records(disk, &settings.data_dir.join("journal"), filter)? {
+        latest = latest.max(record?.at);
+    }
+    Ok(Some(latest))
 }
 
 /// Builds the index anew from the last snapshot and the journal after it. Returns the last sequence number.
@@ -283,5 +302,30 @@ fn remove(dir: &Path) -> Result<(), StartError> {
             error,
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use crate::testing::Running;
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_is_still_behind_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::new(dir.path());
+        running.region().await.shutdown().await;
+        running.time.pass(-SignedDuration::from_mins(6));
+        // The last records of this session are older than those of the one before.
+        running.start().unwrap().shutdown().await;
+        let engine = running.start().unwrap();
+        engine.tick().await;
+        let clock = engine
+            .conditions()
+            .into_iter()
+            .find(|condition| condition.name == "clock");
+        assert!(clock.is_some_and(|clock| !clock.ok));
+        engine.shutdown().await;
     }
 }
