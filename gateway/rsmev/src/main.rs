@@ -16,6 +16,7 @@ mod failure;
 mod keys;
 mod links;
 mod logging;
+mod memory;
 mod metrics;
 mod operator;
 mod output;

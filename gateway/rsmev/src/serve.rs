@@ -29,7 +29,7 @@ use crate::keys::{self, Identity};
 use crate::links::Links;
 use crate::metrics::{Metrics, Sources};
 use crate::settings::Settings;
-use crate::{build, door, logging, store};
+use crate::{build, door, logging, memory, store};
 
 /// How long calls in flight may take to finish.
 const DOOR_PATIENCE: Duration = Duration::from_secs(25);
@@ -38,13 +38,18 @@ const LINK_PATIENCE: Duration = Duration::from_secs(25);
 /// The same for the engine's last records.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Threads for reading bodies and for signatures. Calls wait for one; more of them would only take memory.
+const BLOCKING_THREADS: usize = 16;
+
 /// Carries the command out; returns when the gateway was told to stop, or cannot go on.
 pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Result<(), Failure> {
     logging::start(&settings.log).map_err(Failure::refused)?;
+    memory::few_heaps();
     make_data_dir(&settings.node.data_dir)?;
     make_socket_folder(settings)?;
     store::become_owner(&settings.node.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::refused(error.to_string()))?;
