@@ -42,6 +42,8 @@ pub(crate) enum Request {
     },
     /// The registry's content.
     Registry,
+    /// Sequence number of the journal's last record.
+    JournalEnd,
     /// The registry's content with its files.
     RegistryFiles,
     /// A change of the registry.
@@ -122,6 +124,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Re
         }
         Request::Quarantine => to_json(engine.quarantine()),
         Request::Decide { ids, reason } => to_json(decide(engine, &ids, reason.as_deref(), by).await),
+        Request::JournalEnd => to_json(engine.gauges().journal_last_seq),
         Request::Registry => to_json(engine.registry().content()),
         Request::RegistryFiles => {
             let content = engine.registry().content().clone();

@@ -19,14 +19,23 @@ use crate::cli::{ExportFormat, Journal, JournalExport, JournalVerify, Output};
 use crate::data_dir::{self, Session};
 use crate::failure::Failure;
 use crate::keys;
+use crate::operator::Request;
 use crate::output::Out;
 use crate::settings::Settings;
 use crate::settings::units::count;
+use crate::store::Store;
 
 /// Carries the command out. The configuration is only read where the folder is not given.
 pub(crate) fn run(command: &Journal, config: &Path, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Journal::Verify(arguments) => verify(arguments, &folder(arguments.dir.as_deref(), config)?, out),
+        Journal::Verify(arguments) => {
+            let folder = folder(arguments.dir.as_deref(), config)?;
+            let running = match arguments.dir {
+                Some(_) => None,
+                None => running_end(&Settings::load(config)?),
+            };
+            verify(arguments, &folder, running, out)
+        }
         Journal::Export(arguments) => export(arguments, &folder(arguments.dir.as_deref(), config)?, out),
     }
 }
@@ -49,6 +58,12 @@ fn folder(dir: Option<&Path>, config: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
+/// The last record that the running gateway knows of; nothing if it is stopped, or does not talk to this caller.
+fn running_end(settings: &Settings) -> Option<u64> {
+    let running = Store::find(settings).ok().flatten()?;
+    running.ask(Request::JournalEnd).ok()
+}
+
 /// What `journal verify` found, for programs.
 #[derive(Debug, Serialize)]
 struct Verified {
@@ -66,7 +81,7 @@ struct Verified {
     error: Option<String>,
 }
 
-fn verify(arguments: &JournalVerify, dir: &Path, out: &mut Out) -> Result<(), Failure> {
+fn verify(arguments: &JournalVerify, dir: &Path, running: Option<u64>, out: &mut Out) -> Result<(), Failure> {
     let range = Range {
         from: arguments.from,
         to: arguments.to,
@@ -94,7 +109,7 @@ fn verify(arguments: &JournalVerify, dir: &Path, out: &mut Out) -> Result<(), Fa
     let verified = journal::verify::verify(&RealDisk::shared(), dir, range, &mut |record| checkpoints.check(record));
     let (report, error) = match verified {
         Ok(report) => {
-            let error = end(data_dir, session.as_ref(), range, &report).err();
+            let error = end(data_dir, (session.as_ref(), running), range, &report).err();
             (Some(report), error)
         }
         Err(error) => (None, Some(error.to_string())),
@@ -169,7 +184,12 @@ fn kept_certificate(folder: &Path, id: &str, some_given: bool) -> io::Result<Cer
 }
 
 /// Whether the journal reaches as far as it must, and the range is there.
-fn end(data_dir: &Path, session: Option<&Session>, range: Range, report: &Report) -> Result<(), String> {
+fn end(
+    data_dir: &Path,
+    (session, running): (Option<&Session>, Option<u64>),
+    range: Range,
+    report: &Report,
+) -> Result<(), String> {
     let to = range.to.unwrap_or(u64::MAX);
     let known = session.filter(|session| session.last_seq <= to);
     // The empty range after the end says nothing about where that is.
@@ -177,6 +197,15 @@ fn end(data_dir: &Path, session: Option<&Session>, range: Range, report: &Report
     if reaches {
         let torn = report.torn_tail.as_ref().map(|torn| torn as &dyn std::fmt::Display);
         data_dir::check_end(data_dir, known, report.last_seq, torn)?;
+        if let Some(written) = running.filter(|written| *written <= to && report.last_seq < *written) {
+            return Err(format!(
+                "{}: the journal ends with record {}, but the running gateway has written record {written}: the records \
+                 from {} on were cut off",
+                data_dir.join("journal").display(),
+                report.last_seq,
+                report.last_seq + 1
+            ));
+        }
     }
     match (range.from, range.to) {
         (Some(from), _) if report.records == 0 => Err(format!("the journal has no record {from}: it ends before it")),

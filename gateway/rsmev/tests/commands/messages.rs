@@ -250,3 +250,27 @@ fn a_queue_that_nobody_owns_is_exit_code_1() {
     }
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn a_journal_that_is_cut_beside_its_running_gateway_is_found() {
+    let place = Place::new();
+    let gateway = place.serve(&[]);
+    place.operate(&["journal", "verify"]).ok();
+    region(&place);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    let live = std::fs::read_dir(place.path("data/journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .max()
+        .unwrap();
+    let mut octets = std::fs::read(&live).unwrap();
+    let last = octets
+        .windows(10)
+        .rposition(|window| window == b"\"registry\"")
+        .unwrap();
+    octets[last..].fill(0);
+    std::fs::write(&live, &octets).unwrap();
+    let stderr = place.operate(&["journal", "verify"]).fails(1);
+    assert!(stderr.contains("the running gateway has written"), "{stderr}");
+    drop(gateway);
+}
