@@ -88,7 +88,7 @@ impl Held {
             return Ok(());
         }
         let large = self.octets.saturating_add(octets) > self.budget.limit / 2;
-        if !large || !(self.claims || !self.budget.claimed.swap(true, Ordering::SeqCst)) {
+        if !large || (!self.claims && self.budget.claimed.swap(true, Ordering::SeqCst)) {
             return Err(Exhausted);
         }
         self.claims = true;
