@@ -63,7 +63,7 @@ pub(super) fn by_token(
 }
 
 fn find(context: &Context<'_, '_>, provider: &Party, token: &str) -> Result<(u64, Message), Stop> {
-    let unknown = || Stop::from(Refusal::RecipientNotFound("the token leads nowhere".to_owned()));
+    let unknown = || Stop::from(nowhere());
     let (seq, random) = parse_token(token).ok_or_else(unknown)?;
     let request = context.state.message(seq)?.ok_or_else(unknown)?;
     let known = request
@@ -118,13 +118,15 @@ pub(super) fn incorrect(root: &PayloadRoot) -> Refusal {
     }
 }
 
+/// An answer never meets AccessDenied: the operation does not declare it (PROTOCOL §5). Without a grant the token leads
+/// nowhere.
 fn may_provide(registry: &Registry, party: &Party, kind: &KindName) -> Result<(), Refusal> {
     if registry.allows(party, kind, May::Provide) {
         return Ok(());
     }
-    Err(Refusal::AccessDenied {
-        party: party.clone(),
-        kind: kind.clone(),
-        direction: Direction::Response,
-    })
+    Err(nowhere())
+}
+
+fn nowhere() -> Refusal {
+    Refusal::RecipientNotFound("the token leads nowhere".to_owned())
 }

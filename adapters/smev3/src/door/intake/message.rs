@@ -185,19 +185,16 @@ impl Reading<'_> {
         if self.registry.allows(&party, &kind.name, may) {
             return None;
         }
-        let direction = if may == May::Request {
-            Direction::Request
-        } else {
-            Direction::Response
-        };
-        Some(
-            Refusal::AccessDenied {
+        Some(match may {
+            May::Request => Refusal::AccessDenied {
                 party,
                 kind: kind.name.clone(),
-                direction,
+                direction: Direction::Request,
             }
             .into(),
-        )
+            // SendResponse declares no AccessDenied (PROTOCOL §5): without a grant the token leads nowhere.
+            May::Provide => Refusal::RecipientNotFound("the token leads nowhere".to_owned()).into(),
+        })
     }
 
     fn schema(

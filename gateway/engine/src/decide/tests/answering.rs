@@ -95,6 +95,13 @@ fn only_the_provider_that_was_handed_the_request_may_use_its_token() {
 }
 
 #[test]
+fn a_token_leads_nowhere_for_others_without_a_grant() {
+    let (mut region, delivery) = asked(None);
+    let foreign = answer(participant("TOWN"), id(&region, 2), token(&delivery), "plan");
+    assert_eq!(region.accept(foreign).unwrap_err().name(), "recipient_not_found");
+}
+
+#[test]
 fn states_may_precede_the_final_answer_and_nothing_follows_it() {
     let finals = [Answer::Rejected, payload("plan")];
     for last in finals {
@@ -160,7 +167,10 @@ fn a_withdrawn_grant_stops_answers() {
     region.revoke(&participant("LAND"));
     for form in [payload("plan"), Answer::Rejected, Answer::Status] {
         let incoming = answer(participant("LAND"), id(&region, 2), token(&delivery), "plan");
-        assert_eq!(region.accept(with(incoming, form)).unwrap_err().name(), "access_denied");
+        assert_eq!(
+            region.accept(with(incoming, form)).unwrap_err().name(),
+            "recipient_not_found"
+        );
     }
 }
 
