@@ -4,12 +4,18 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
-/// Reads a moment. A missing offset means Moscow time, as on the bus; digits beyond nanoseconds are dropped.
+/// Reads a moment. A missing offset means Moscow time, as on the bus; digits beyond nanoseconds are dropped; what lies
+/// beyond the last moment that can be told (in the year 9999), with a year of more digits too, becomes that one.
 /// `None` if it is no date and time.
 pub fn date_time(text: &str) -> Option<Timestamp> {
     let (date, time) = text.split_once('T')?;
-    if time.len() > 64 || !text.is_ascii() {
+    if text.len() > 96 || !text.is_ascii() {
         return None;
+    }
+    let (year, month_and_day) = date.split_once('-')?;
+    if year.len() > 4 && !year.starts_with('0') && year.bytes().all(|b| b.is_ascii_digit()) {
+        // 2000 has every day that any year can have.
+        return date_time(&format!("2000-{month_and_day}T{time}")).map(|_| Timestamp::MAX);
     }
     let zone = time.find(['Z', 'z', '+', '-']);
     let (clock, zone) = time.split_at(zone.unwrap_or(time.len()));
@@ -26,14 +32,19 @@ pub fn date_time(text: &str) -> Option<Timestamp> {
     };
     let mut local: DateTime = format!("{date}T{seconds}{point}{fraction}").parse().ok()?;
     if next_day {
-        local = local.checked_add(jiff::Span::new().days(1)).ok()?;
+        local = local.checked_add(jiff::Span::new().days(1)).unwrap_or(DateTime::MAX);
     }
     let offset = match zone {
         "" => MOSCOW,
         "Z" | "z" => Offset::UTC,
         _ => offset(zone)?,
     };
-    TimeZone::fixed(offset).to_timestamp(local).ok()
+    let moment = TimeZone::fixed(offset).to_timestamp(local);
+    Some(moment.unwrap_or(if local.year() > 0 {
+        Timestamp::MAX
+    } else {
+        Timestamp::MIN
+    }))
 }
 
 /// The offset of the bus.
@@ -81,6 +92,23 @@ mod tests {
             Some("2015-12-01T14:27:11.123456789Z")
         );
         assert_eq!(read("2015-12-31T24:00:00Z").as_deref(), Some("2016-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_lies_beyond_the_last_moment_becomes_it() {
+        for text in [
+            "9999-12-31T23:59:59",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.999-14:00",
+            "9999-12-31T24:00:00Z",
+            "10000-01-01T00:00:00",
+            "123456789-02-29T00:00:00+03:00",
+        ] {
+            assert_eq!(date_time(text), Some(Timestamp::MAX), "{text}");
+        }
+        assert!(read("9999-12-30T21:59:59").is_some_and(|text| text.starts_with("9999-12-30T18:59:59")));
+        assert_eq!(read("12345-13-01T00:00:00"), None);
+        assert_eq!(read("02015-12-01T14:27:11"), None);
     }
 
     #[test]
