@@ -1,12 +1,12 @@
 //! Handing messages out.
 
-use crate::command::{Delivery, MessageType, Refusal, Take, TakeFrom};
+use crate::command::{Delivery, MessageType, PayloadRoot, Refusal, Take, TakeFrom};
 use crate::error::IndexError;
 use crate::event::Event;
 use crate::keys;
 use crate::message::{Message, Micros};
 use crate::names::{KindName, Party, Queue};
-use crate::registry::May;
+use crate::registry::{Kind, May, Registry};
 use crate::state::{Head, State};
 
 use super::{Context, Decision, answer, later, tick};
@@ -69,15 +69,23 @@ fn permission(from: &TakeFrom) -> May {
     }
 }
 
+/// Whether a queue can hold messages with this root: requests in one, answers in the others.
+fn of_queue(from: &TakeFrom, kind: &Kind, root: &PayloadRoot) -> bool {
+    match from {
+        TakeFrom::Requests => kind.request == root.local,
+        TakeFrom::Responses(_) | TakeFrom::Status => Registry::is_response(kind, root),
+    }
+}
+
 fn selected_kind(context: &Context<'_, '_>, take: &Take) -> Result<Option<KindName>, Refusal> {
     let Some(root) = &take.selector else { return Ok(None) };
-    let kind = context
-        .registry
-        .kind_by_root(&root.namespace, &root.local)
-        .map(|(kind, _)| kind);
+    let found = context.registry.kind_by_root(&root.namespace, &root.local);
     let party = Party::Participant(take.participant.clone());
-    match kind {
-        Some(kind) if context.registry.allows(&party, &kind.name, permission(&take.from)) => {
+    match found {
+        Some((kind, _))
+            if of_queue(&take.from, kind, root)
+                && context.registry.allows(&party, &kind.name, permission(&take.from)) =>
+        {
             Ok(Some(kind.name.clone()))
         }
         _ => Err(Refusal::UnknownMessageType {

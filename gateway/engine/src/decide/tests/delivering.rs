@@ -59,6 +59,23 @@ fn a_selector_must_name_a_kind_that_the_caller_provides() {
 }
 
 #[test]
+fn a_selector_must_name_the_root_of_its_own_direction() {
+    let (mut region, _) = region_with(&["plan"]);
+    let answers = crate::command::PayloadRoot {
+        local: "Response".to_owned(),
+        ..root("plan")
+    };
+    let refusal = region
+        .take_kind("LAND", TakeFrom::Requests, Some(answers.clone()))
+        .unwrap_err();
+    assert_eq!(refusal.name(), "unknown_message_type");
+    let from = TakeFrom::Responses(None);
+    let refusal = region.take_kind("CITY", from.clone(), Some(root("plan"))).unwrap_err();
+    assert_eq!(refusal.name(), "unknown_message_type");
+    assert!(region.take_kind("CITY", from, Some(answers)).unwrap().is_none());
+}
+
+#[test]
 fn what_is_handed_out_is_hidden_until_the_lease_ends_and_keeps_its_place() {
     let (mut region, ids) = region_with(&["plan", "plan"]);
     region.take("LAND", TakeFrom::Requests).unwrap();
