@@ -7,10 +7,13 @@ use crate::mime::{Multipart, decode_base64};
 use crate::request::AttachmentHeader;
 use crate::version::{Version, XOP};
 
+/// Attachments of one message at most, inline and as parts of a multipart body together.
+pub const MAX_ATTACHMENTS: usize = 1000;
+
 /// Reads the contents that belong to the headers, in the headers' order.
 ///
 /// # Errors
-/// AttachmentContentMiscoordination if headers and contents do not pair one to one, AttachmentSizeLimitExceeded above
+/// InvalidContent above [`MAX_ATTACHMENTS`], AttachmentContentMiscoordination if headers and contents do not pair one to one, AttachmentSizeLimitExceeded above
 /// `limit` octets in total.
 pub fn contents(
     call: Element<'_, '_>,
@@ -32,6 +35,9 @@ pub fn contents(
             .collect(),
         _ => return Err(miscoordination("AttachmentContentList встречается более одного раза.")),
     };
+    if headers.len().max(items.len()) > MAX_ATTACHMENTS {
+        return Err(Fault::invalid(format!("Вложений больше допустимых {MAX_ATTACHMENTS}.")));
+    }
     if items.len() != headers.len() {
         return Err(miscoordination(format!(
             "Заголовков вложений {}, содержимых {}.",
@@ -161,6 +167,30 @@ mod tests {
             })
             .collect();
         format!("<AttachmentContentList>{items}</AttachmentContentList>")
+    }
+
+    #[test]
+    fn the_number_of_attachments_has_one_limit_however_they_come() {
+        for (count, fits) in [(MAX_ATTACHMENTS, true), (MAX_ATTACHMENTS + 1, false)] {
+            let ids: Vec<String> = (0..count).map(|n| format!("a{n}")).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let inline: Vec<(&str, &str)> = ids.iter().map(|id| (*id, "QQ==")).collect();
+            let read = read(&list(&inline), &ids, None, u64::MAX);
+            match read {
+                Ok(contents) => assert!(fits && contents.len() == count),
+                Err(fault) => assert!(!fits && fault.name == FaultName::InvalidContent, "{fault}"),
+            }
+            let parts: Vec<_> = ids
+                .iter()
+                .map(|id| mime::Attachment {
+                    content_id: (*id).to_owned(),
+                    content_type: "a/b".to_owned(),
+                    octets: b"A".to_vec(),
+                })
+                .collect();
+            let (content_type, body) = mime::write("<a/>", &parts);
+            assert_eq!(Multipart::parse(&content_type, &body).is_ok(), fits, "{count}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Parts of one body at most; the root is one of them.
-const MAX_PARTS: usize = 128;
+/// Parts of one body at most: the root and the attachments.
+const MAX_PARTS: usize = 1 + crate::attachments::MAX_ATTACHMENTS;
 /// Octets of one part's headers at most.
 const MAX_HEADERS: usize = 8 * 1024;
 /// Characters of a boundary at most: RFC 2046 allows 70, real clients are sloppy.
