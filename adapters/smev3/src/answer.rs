@@ -2,7 +2,7 @@
 
 mod delivery;
 mod metadata;
-mod notice;
+pub(crate) mod notice;
 
 use std::sync::Arc;
 

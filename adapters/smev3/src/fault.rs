@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | SignatureVerificationFault | SMEV-100 | SPS:1 … SPS:6 | no signature, wrong target, invalid, no certificate, expired, bad form; `Timestamp` outside the window |
 //! | SenderIsNotRegistered | RSMEV-101 | SPS:10 | the certificate is pinned to nobody, or the caller's address is not allowed |
-//! | AccessDenied | RSMEV-201 | PP:20 | no grant for the kind |
+//! | AccessDenied | RSMEV-201 | PP:20 | no grant for the kind (SendRequest only) |
 //! | InvalidMessageIdFormat | SMEV-300 | PP:30 | not a version 1 UUID in lower case, or another sender's |
 //! | MessageIsAlreadySent | SMEV-301 | PP:31 | the same sender's message was accepted before |
 //! | StaleMessageId | RSMEV-302 | PP:32 | the UUID's time is outside the window |
@@ -24,7 +24,7 @@
 //! | UnknownMessageType | RSMEV-502 | DAS:2 | the selector's type is not registered, or not the caller's |
 //! | RequestIsNotFound | RSMEV-503 | DAS:3 | an upstream's refusal only |
 //! | DestinationOverflow | SMEV-600 | PP:15 | the recipient's queue is full |
-//! | RecipientIsNotFound | RSMEV-601 | PP:61 | no route; `To` leads nowhere |
+//! | RecipientIsNotFound | RSMEV-601 | PP:61 | no route; `To` leads nowhere, or no grant to answer |
 //! | EndOfLifeReached | RSMEV-602 | PP:62 | `EOL` has passed |
 //! | SMEVFailure | RSMEV-900 | PP:90 | the gateway cannot work now; the same message may be sent again |
 
@@ -328,9 +328,10 @@ impl From<Refusal> for Fault {
                 N::AccessDenied,
                 format!("У {party} нет доступа к виду сведений {kind}."),
             ),
-            Refusal::RecipientNotFound(reason) => {
-                Self::new(N::RecipientIsNotFound, format!("Получатель не найден: {reason}."))
-            }
+            Refusal::RecipientNotFound(reason) => Self::new(
+                N::RecipientIsNotFound,
+                format!("Получатель не найден: {}.", for_people(&reason)),
+            ),
             Refusal::FileReferences => Self::new(
                 N::AttachmentContentMiscoordination,
                 "Файлы из файлового хранилища внутри региона пока не передаются: вложите файлы в сообщение.",
@@ -358,6 +359,25 @@ impl From<Refusal> for Fault {
             ),
             Refusal::Unavailable(_) => Self::failure(),
         }
+    }
+}
+
+/// Why there is no recipient, in the callers' language. What is not known here is told in general: the engine's own
+/// words are for operators.
+fn for_people(reason: &str) -> String {
+    let named = |before: &str, after: &str| reason.strip_prefix(before)?.strip_suffix(after);
+    if let Some(kind) = named("no route for kind ", "") {
+        format!("для вида сведений {kind} нет маршрута")
+    } else if let Some(participant) = named("participant ", " is not registered") {
+        format!("участник {participant} не зарегистрирован")
+    } else if let Some(kind) = named("kind ", " never leaves the region") {
+        format!("вид сведений {kind} не передаётся за пределы региона")
+    } else if reason == "the token leads nowhere" {
+        "значение To не указывает на запрос, выданный отправителю".to_owned()
+    } else if reason == "the request is already answered" {
+        "на запрос уже отправлен ответ".to_owned()
+    } else {
+        "маршрут не ведёт к получателю".to_owned()
     }
 }
 
@@ -411,6 +431,22 @@ mod tests {
                     .into_owned();
                 assert_eq!(description, format!("{}:текст <&>", fault.name.number()));
             }
+        }
+    }
+
+    #[test]
+    fn the_engines_words_are_not_shown_to_callers() {
+        for (reason, told) in [
+            ("the token leads nowhere", "значение To не указывает"),
+            ("the request is already answered", "уже отправлен ответ"),
+            ("no route for kind plan", "для вида сведений plan нет маршрута"),
+            ("participant LAND is not registered", "участник LAND не зарегистрирован"),
+            ("kind plan never leaves the region", "вид сведений plan не передаётся"),
+            ("something else", "маршрут не ведёт к получателю"),
+        ] {
+            let fault = Fault::from(Refusal::RecipientNotFound(reason.to_owned()));
+            assert_eq!(fault.name, FaultName::RecipientIsNotFound);
+            assert!(fault.text.contains(told) && !fault.text.contains(reason), "{fault}");
         }
     }
 

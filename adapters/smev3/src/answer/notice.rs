@@ -1,11 +1,26 @@
 //! What the gateway itself tells a sender: AsyncProcessingStatus, in the shape that the bus gives it (PROTOCOL §4).
 
+use std::borrow::Cow;
+
 use engine::command::{MessageType, Notice, NoticeReason};
 
 use crate::fault::{Fault, FaultName};
 use crate::status;
 use crate::version::Version;
 use crate::xml;
+
+/// What a person reads about a rejection. The engine's own words are for operators; what an operator wrote is kept.
+pub(crate) fn details(notice: &Notice) -> Cow<'_, str> {
+    match &notice.reason {
+        NoticeReason::InvalidContent => "Содержимое не соответствует схеме вида сведений.".into(),
+        NoticeReason::Expired => "Сообщение не было доставлено до истечения срока его жизни.".into(),
+        NoticeReason::UpstreamFault { fault, .. } => format!("СМЭВ отклонила сообщение: {fault}.").into(),
+        NoticeReason::NotTranslatable => {
+            "Содержимое нельзя передать в версии протокола, которой пользуется получатель.".into()
+        }
+        NoticeReason::Operator => notice.details.as_str().into(),
+    }
+}
 
 /// Appends `AsyncProcessingStatus`.
 pub(super) fn put(out: &mut String, notice: &Notice, version: Version) {
@@ -16,7 +31,7 @@ pub(super) fn put(out: &mut String, notice: &Notice, version: Version) {
     out.push_str("<ns2:AsyncProcessingStatus>");
     xml::element(out, "ns2:OriginalMessageId", &notice.original_message_id.to_string());
     xml::element(out, "ns2:StatusCategory", status::in_version(category, version));
-    xml::element(out, "ns2:StatusDetails", xml::shortened(&notice.details, 500));
+    xml::element(out, "ns2:StatusDetails", xml::shortened(&details(notice), 500));
     put_fault(out, notice, version);
     out.push_str("</ns2:AsyncProcessingStatus>");
 }
@@ -40,7 +55,7 @@ fn put_fault(out: &mut String, notice: &Notice, version: Version) {
         out.push_str(r#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="ns3:InvalidContent""#);
     }
     out.push('>');
-    let fault = Fault::new(name, notice.details.as_str());
+    let fault = Fault::new(name, details(notice));
     let code = match &notice.reason {
         NoticeReason::UpstreamFault { code: Some(code), .. } => code.clone(),
         _ => fault.code().replace("SYNC", "ASYNC"),
@@ -49,7 +64,8 @@ fn put_fault(out: &mut String, notice: &Notice, version: Version) {
     let description = match &notice.reason {
         // What the upstream said is for the sender, whatever the fault.
         NoticeReason::UpstreamFault { fault, .. } => {
-            format!("{fault}: {}", notice.errors.first().unwrap_or(&notice.details))
+            let said = notice.errors.first().map_or_else(|| details(notice), Into::into);
+            format!("{fault}: {said}")
         }
         _ => fault.description(),
     };
@@ -60,4 +76,41 @@ fn put_fault(out: &mut String, notice: &Notice, version: Version) {
         out.push_str("</ns3:ValidationError>");
     }
     out.push_str("</ns2:SmevFault>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_words_are_not_shown_and_an_operators_are() {
+        let mut notice = Notice {
+            message_id: "c0938f39-9a55-11ea-8ec7-2dd0b486eb66".parse().unwrap(),
+            original_message_id: "b077cd84-3959-11f1-b8b2-0242333cce59".parse().unwrap(),
+            about: MessageType::Request,
+            reason: NoticeReason::Operator,
+            details: "words".to_owned(),
+            errors: Vec::new(),
+            upstream: None,
+        };
+        let text = |notice: &Notice| {
+            let mut out = String::new();
+            put(&mut out, notice, Version::V1_2);
+            out
+        };
+        assert!(text(&notice).contains("<ns2:StatusDetails>words<"));
+        for reason in [
+            NoticeReason::InvalidContent,
+            NoticeReason::Expired,
+            NoticeReason::NotTranslatable,
+            NoticeReason::UpstreamFault {
+                fault: "AccessDenied".to_owned(),
+                code: None,
+            },
+        ] {
+            notice.reason = reason;
+            let text = text(&notice);
+            assert!(!text.contains("words") && text.contains(&*details(&notice)), "{text}");
+        }
+    }
 }

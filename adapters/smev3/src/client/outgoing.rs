@@ -287,7 +287,7 @@ fn notice(dispatch: &Dispatch<'_>, notice: &Notice, version: Version, seal: &Sea
     xml::element(
         &mut data,
         "ns2:RejectionReasonDescription",
-        xml::shortened(&notice.details, 4000),
+        xml::shortened(&crate::answer::notice::details(notice), 4000),
     );
     data.push_str("</ns2:RequestRejected></ns2:SenderProvidedResponseData>");
     let signature = seal.sign(&data)?;
