@@ -70,7 +70,7 @@ pub struct Settings {
     pub connections: usize,
     /// How long a client may take for the head of a request, an idle connection included, and for a TLS handshake.
     pub head_timeout: Duration,
-    /// How long a client may take for a body, and for taking an answer.
+    /// How long a client may take for a body, besides a second for every 16 KiB that have come, and for taking an answer.
     pub body_timeout: Duration,
     /// How long calls that are under way at shutdown may take.
     pub drain_timeout: Duration,

@@ -21,6 +21,8 @@ use crate::fault::Fault;
 use crate::version::Version;
 use crate::wsdl;
 
+/// Octets of a body that a client must send in a second, after the time-out that it has in any case.
+const MINIMUM_RATE: u64 = 16 << 10;
 /// How long a large call waits until others have made room for it.
 const ROOM_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -166,6 +168,8 @@ async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadEr
         .await?;
     let mut octets = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(0)).unwrap_or(0));
     loop {
+        // Who keeps the pace gets the time that the pace needs.
+        let deadline = deadline + Duration::from_secs(octets.len() as u64 / MINIMUM_RATE);
         let frame = timeout_at(deadline, body.frame()).await.map_err(|_| ReadError::Slow)?;
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else {
