@@ -88,9 +88,19 @@ class Bus:
         except outside.Refused as refused:
             self.failures.append(f"{what}: {refused}")
 
-    def signed(self, version, xml, wrapper_path, target_path):
+    def signed(self, xml, wrapper_path, target_path):
         root = etree.fromstring(xml)
         outside.sign(self.openssl, self.key, root.find(target_path), root.find(wrapper_path))
+        return etree.tostring(root, encoding="unicode")
+
+    def signed_delivery(self, xml):
+        """Signs what is handed over: the sender's data first, then the message around it, as the bus."""
+        root = etree.fromstring(xml)
+        envelope = root[0]
+        message = envelope[0]
+        data = next(e for e in message if local(e).startswith("SenderProvided"))
+        outside.sign(self.openssl, self.key, data, message.find("{*}SenderInformationSystemSignature"))
+        outside.sign(self.openssl, self.key, message, envelope.find("{*}SMEVSignature"))
         return etree.tostring(root, encoding="unicode")
 
     def metadata(self, version, message_id, kind, sender, recipient, status):
@@ -118,7 +128,7 @@ class Bus:
             f'{self.metadata(version, message_id, kind, "RSMEV73", "FED01", "requestIsQueued")}'
             f"</MessageMetadata><SMEVSignature/></{name}>"
         )
-        return self.signed(version, xml, "{*}SMEVSignature", "{*}MessageMetadata")
+        return self.signed(xml, "{*}SMEVSignature", "{*}MessageMetadata")
 
     def on_SendRequestRequest(self, operation, version):
         answer = self.send_answer(operation, version, "SendRequestResponse", "REQUEST")
@@ -160,13 +170,9 @@ class Bus:
             f"</MessageMetadata><ReplyTo>{reply_to}</ReplyTo><SenderInformationSystemSignature/></Request>"
             f"<SMEVSignature/></RequestMessage></GetRequestResponse>"
         )
-        root = etree.fromstring(xml)
-        request = root.find("{*}RequestMessage/{*}Request")
-        data = request.find("{*}SenderProvidedRequestData")
-        outside.sign(self.openssl, self.key, data, request.find("{*}SenderInformationSystemSignature"))
-        outside.sign(self.openssl, self.key, request, root.find("{*}RequestMessage/{*}SMEVSignature"))
+        delivery = self.signed_delivery(xml)
         with self.lock:
-            self.requests.setdefault(version, []).append(etree.tostring(root, encoding="unicode"))
+            self.requests.setdefault(version, []).append(delivery)
         return message_id, reply_to
 
     def response(self, version, original):
@@ -182,9 +188,4 @@ class Bus:
             f"</MessageMetadata><SenderInformationSystemSignature/></Response><SMEVSignature/></ResponseMessage>"
             f"</GetResponseResponse>"
         )
-        root = etree.fromstring(xml)
-        response = root.find("{*}ResponseMessage/{*}Response")
-        data = response.find("{*}SenderProvidedResponseData")
-        outside.sign(self.openssl, self.key, data, response.find("{*}SenderInformationSystemSignature"))
-        outside.sign(self.openssl, self.key, response, root.find("{*}ResponseMessage/{*}SMEVSignature"))
-        return etree.tostring(root, encoding="unicode")
+        return self.signed_delivery(xml)
