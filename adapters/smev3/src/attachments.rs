@@ -1,8 +1,8 @@
 //! Attachments inside a message: inline base64 or MTOM, paired with their headers (PROTOCOL §7).
 
+use engine::command::AttachmentFault;
 use xmldsig::Element;
 
-use crate::fault::{Detail, Fault, FaultName};
 use crate::mime::{Multipart, decode_base64};
 use crate::request::AttachmentHeader;
 use crate::version::{Version, XOP};
@@ -13,15 +13,15 @@ pub const MAX_ATTACHMENTS: usize = 1000;
 /// Reads the contents that belong to the headers, in the headers' order.
 ///
 /// # Errors
-/// InvalidContent above [`MAX_ATTACHMENTS`], AttachmentContentMiscoordination if headers and contents do not pair one to one, AttachmentSizeLimitExceeded above
-/// `limit` octets in total.
+/// There are more than [`MAX_ATTACHMENTS`], headers and contents do not pair one to one, a content cannot be read, or
+/// they have more than `limit` octets in total.
 pub fn contents(
     call: Element<'_, '_>,
     version: Version,
     headers: &[AttachmentHeader],
     multipart: Option<&Multipart<'_>>,
     limit: u64,
-) -> Result<Vec<Vec<u8>>, Fault> {
+) -> Result<Vec<Vec<u8>>, AttachmentFault> {
     let basic = version.basic();
     let lists: Vec<_> = call
         .children()
@@ -33,45 +33,33 @@ pub fn contents(
             .children()
             .filter(|child| child.is(basic, "AttachmentContent"))
             .collect(),
-        _ => return Err(miscoordination("AttachmentContentList встречается более одного раза.")),
+        _ => return Err(AttachmentFault::ManyLists),
     };
-    if headers.len().max(items.len()) > MAX_ATTACHMENTS {
-        return Err(Fault::invalid(format!("Вложений больше допустимых {MAX_ATTACHMENTS}.")));
+    let (announced, present) = (headers.len(), items.len());
+    if announced.max(present) > MAX_ATTACHMENTS {
+        return Err(AttachmentFault::TooMany {
+            permitted: MAX_ATTACHMENTS,
+        });
     }
-    if items.len() != headers.len() {
-        return Err(miscoordination(format!(
-            "Заголовков вложений {}, содержимых {}.",
-            headers.len(),
-            items.len()
-        )));
+    if announced != present {
+        return Err(AttachmentFault::Count { announced, present });
     }
-    let mut contents: Vec<Option<Vec<u8>>> = vec![None; headers.len()];
-    let mut total = 0_u64;
+    let mut contents: Vec<Option<Vec<u8>>> = vec![None; announced];
+    let mut real = 0_u64;
     for item in items {
-        let id = item
-            .only_child(basic, "Id")
-            .map_err(|_| miscoordination("У AttachmentContent нет Id."))?
-            .text();
+        let id = item.only_child(basic, "Id").map_err(|_| AttachmentFault::Unnamed)?;
+        let id = id.text();
         let id = id.trim();
         let place = headers.iter().position(|header| header.content_id == id);
         let place = place.filter(|&place| contents[place].is_none());
-        let place = place.ok_or_else(|| miscoordination("Идентификаторы заголовков и содержимых не совпадают."))?;
-        let content = item
-            .only_child(basic, "Content")
-            .map_err(|_| miscoordination("У AttachmentContent нет Content."))?;
+        let place = place.ok_or(AttachmentFault::Mismatch)?;
+        let content = item.only_child(basic, "Content").map_err(|_| AttachmentFault::Empty)?;
         let octets = octets(content, multipart)?;
-        total += octets.len() as u64;
+        real += octets.len() as u64;
         contents[place] = Some(octets);
     }
-    if total > limit {
-        return Err(Fault {
-            name: FaultName::AttachmentSizeLimitExceeded,
-            text: format!("Общий размер вложений {total} байт больше допустимых {limit} байт."),
-            detail: Detail::Sizes {
-                permitted: limit,
-                real: total,
-            },
-        });
+    if real > limit {
+        return Err(AttachmentFault::TooLarge { permitted: limit, real });
     }
     Ok(contents.into_iter().flatten().collect())
 }
@@ -81,12 +69,12 @@ pub fn contents(
 /// `signed` is the range of the signed element in `source`.
 ///
 /// # Errors
-/// InvalidContent if a reference leads nowhere.
+/// A reference leads nowhere, or to what cannot be read.
 pub fn restore_signed(
     source: &str,
     signed: Element<'_, '_>,
     multipart: &Multipart<'_>,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, AttachmentFault> {
     use base64::Engine as _;
     let mut out = String::new();
     let mut copied = 0;
@@ -113,32 +101,26 @@ pub fn restore_signed(
     Ok(Some(out))
 }
 
-fn octets(content: Element<'_, '_>, multipart: Option<&Multipart<'_>>) -> Result<Vec<u8>, Fault> {
+fn octets(content: Element<'_, '_>, multipart: Option<&Multipart<'_>>) -> Result<Vec<u8>, AttachmentFault> {
     if let Ok(include) = content.only_child(XOP, "Include") {
-        let multipart = multipart.ok_or_else(|| Fault::invalid("xop:Include вне сообщения multipart/related."))?;
-        return included(include, multipart);
+        return included(include, multipart.ok_or(AttachmentFault::PartMissing)?);
     }
     if content.has_element_children() {
-        return Err(Fault::invalid(
-            "В Content может быть только base64 или один xop:Include.",
-        ));
+        return Err(AttachmentFault::Encoding);
     }
-    decode_base64(content.text().as_bytes()).ok_or_else(|| Fault::invalid("Содержимое вложения не в base64."))
+    decode_base64(content.text().as_bytes()).ok_or(AttachmentFault::Encoding)
 }
 
-fn included(include: Element<'_, '_>, multipart: &Multipart<'_>) -> Result<Vec<u8>, Fault> {
+fn included(include: Element<'_, '_>, multipart: &Multipart<'_>) -> Result<Vec<u8>, AttachmentFault> {
     let part = include.attribute("href").and_then(|href| multipart.by_href(href));
-    let part = part.ok_or_else(|| Fault::invalid("xop:Include ссылается на отсутствующую часть сообщения."))?;
-    part.content().map_err(|error| Fault::invalid(error.to_string()))
-}
-
-fn miscoordination(text: impl Into<String>) -> Fault {
-    Fault::new(FaultName::AttachmentContentMiscoordination, text)
+    let part = part.ok_or(AttachmentFault::PartMissing)?;
+    part.content().map_err(|_| AttachmentFault::Encoding)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::{Fault, FaultName};
     use crate::mime;
     use xmldsig::{Document, Limits};
 
@@ -153,7 +135,12 @@ mod tests {
             .collect()
     }
 
-    fn read(list: &str, ids: &[&str], multipart: Option<&Multipart<'_>>, limit: u64) -> Result<Vec<Vec<u8>>, Fault> {
+    fn read(
+        list: &str,
+        ids: &[&str],
+        multipart: Option<&Multipart<'_>>,
+        limit: u64,
+    ) -> Result<Vec<Vec<u8>>, AttachmentFault> {
         let xml = format!(r#"<c xmlns="{}">{list}</c>"#, VERSION.basic());
         let document = Document::parse(xml.as_bytes(), &Limits::default()).unwrap();
         contents(document.root(), VERSION, &headers(ids), multipart, limit)
@@ -178,7 +165,7 @@ mod tests {
             let read = read(&list(&inline), &ids, None, u64::MAX);
             match read {
                 Ok(contents) => assert!(fits && contents.len() == count),
-                Err(fault) => assert!(!fits && fault.name == FaultName::InvalidContent, "{fault}"),
+                Err(fault) => assert!(!fits && matches!(fault, AttachmentFault::TooMany { .. }), "{fault}"),
             }
             let parts: Vec<_> = ids
                 .iter()
@@ -214,7 +201,7 @@ mod tests {
             ("", &["a"]),
             (&two.repeat(2), &["a", "b"]),
         ] {
-            let fault = read(xml, ids, None, 100).unwrap_err();
+            let fault = Fault::from(read(xml, ids, None, 100).unwrap_err());
             assert_eq!(fault.name, FaultName::AttachmentContentMiscoordination, "{xml} {ids:?}");
         }
     }
@@ -223,7 +210,7 @@ mod tests {
     fn the_limit_counts_all_octets_and_says_how_many() {
         let two = list(&[("a", "QUFB"), ("b", "QkI=")]);
         let fault = read(&two, &["a", "b"], None, 4).unwrap_err();
-        assert_eq!(fault.detail, Detail::Sizes { permitted: 4, real: 5 });
+        assert_eq!(fault, AttachmentFault::TooLarge { permitted: 4, real: 5 });
         assert!(read(&two, &["a", "b"], None, 5).is_ok());
     }
 
@@ -241,14 +228,12 @@ mod tests {
             read(&include("cid:x%40y"), &["a"], Some(&multipart), 9),
             Ok(vec![vec![0, 255, 13]])
         );
-        assert_eq!(
-            read(&include("cid:z"), &["a"], Some(&multipart), 9).unwrap_err().name,
-            FaultName::InvalidContent
-        );
-        assert_eq!(
-            read(&include("cid:x@y"), &["a"], None, 9).unwrap_err().name,
-            FaultName::InvalidContent
-        );
+        for (href, multipart) in [("cid:z", Some(&multipart)), ("cid:x@y", None)] {
+            assert_eq!(
+                read(&include(href), &["a"], multipart, 9),
+                Err(AttachmentFault::PartMissing)
+            );
+        }
     }
 
     #[test]

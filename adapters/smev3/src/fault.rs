@@ -30,7 +30,7 @@
 
 use std::fmt;
 
-use engine::command::Refusal;
+use engine::command::{AttachmentFault, Refusal};
 use xmldsig::{Cause, SignatureRefusal};
 
 use crate::version::Version;
@@ -332,6 +332,7 @@ impl From<Refusal> for Fault {
                 N::RecipientIsNotFound,
                 format!("Получатель не найден: {}.", for_people(&reason)),
             ),
+            Refusal::Attachments(fault) => fault.into(),
             Refusal::FileReferences => Self::new(
                 N::AttachmentContentMiscoordination,
                 "Файлы из файлового хранилища внутри региона пока не передаются: вложите файлы в сообщение.",
@@ -358,6 +359,31 @@ impl From<Refusal> for Fault {
                 format!("Сообщение {id} не найдено среди неподтверждённых."),
             ),
             Refusal::Unavailable(_) => Self::failure(),
+        }
+    }
+}
+
+impl From<AttachmentFault> for Fault {
+    fn from(fault: AttachmentFault) -> Self {
+        let unpaired = |text: String| Self::new(FaultName::AttachmentContentMiscoordination, text);
+        match fault {
+            AttachmentFault::TooMany { permitted } => Self::invalid(format!("Вложений больше допустимых {permitted}.")),
+            AttachmentFault::ManyLists => unpaired("AttachmentContentList встречается более одного раза.".to_owned()),
+            AttachmentFault::Count { announced, present } => {
+                unpaired(format!("Заголовков вложений {announced}, содержимых {present}."))
+            }
+            AttachmentFault::Unnamed => unpaired("У AttachmentContent нет Id.".to_owned()),
+            AttachmentFault::Mismatch => unpaired("Идентификаторы заголовков и содержимых не совпадают.".to_owned()),
+            AttachmentFault::Empty => unpaired("У AttachmentContent нет Content.".to_owned()),
+            AttachmentFault::PartMissing => Self::invalid("xop:Include ссылается на отсутствующую часть сообщения."),
+            AttachmentFault::Encoding => {
+                Self::invalid("Содержимое вложения должно быть в base64 или одним xop:Include.")
+            }
+            AttachmentFault::TooLarge { permitted, real } => Self {
+                name: FaultName::AttachmentSizeLimitExceeded,
+                text: format!("Общий размер вложений {real} байт больше допустимых {permitted} байт."),
+                detail: Detail::Sizes { permitted, real },
+            },
         }
     }
 }

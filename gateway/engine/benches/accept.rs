@@ -284,7 +284,7 @@ fn request(n: u64) -> Incoming {
             octets: vec![b'x'; BODY],
         }],
         exchange_note: None,
-        attachments: 0,
+        attachments: Ok(()),
         file_references: false,
         evidence: Evidence {
             certificate: gost::CertificateId([9; 32]),

@@ -57,6 +57,54 @@ pub enum SchemaVerdict {
     Valid,
     /// It does not; at most ten messages of at most 500 characters each.
     Invalid(Vec<String>),
+    /// The kind's schema cannot be used, so that nobody knows.
+    Unusable,
+}
+
+/// What is wrong with the attachments of a message. A door finds it while it reads; the engine tells it when nothing
+/// more urgent is wrong (DESIGN §6, order of checks).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AttachmentFault {
+    /// More than one message may have.
+    #[error("there are more than {permitted} attachments")]
+    TooMany {
+        /// How many it may have.
+        permitted: usize,
+    },
+    /// There is more than one list of them.
+    #[error("the attachments are listed more than once")]
+    ManyLists,
+    /// Not as many are there as are announced.
+    #[error("{announced} attachments are announced, {present} are there")]
+    Count {
+        /// Announced by the signed part of the message.
+        announced: usize,
+        /// Contents in the message.
+        present: usize,
+    },
+    /// One has no identifier.
+    #[error("an attachment has no identifier")]
+    Unnamed,
+    /// The identifiers of what is announced and of what is there are not the same.
+    #[error("the attachments are not those that are announced")]
+    Mismatch,
+    /// One has no content.
+    #[error("an attachment has no content")]
+    Empty,
+    /// One lies in a part that the message does not have.
+    #[error("an attachment lies in a part that is not there")]
+    PartMissing,
+    /// The content of one is in no known encoding.
+    #[error("the content of an attachment is in no known encoding")]
+    Encoding,
+    /// Together they are larger than one message may carry.
+    #[error("the attachments have {real} octets, {permitted} are permitted")]
+    TooLarge {
+        /// Octets that are permitted.
+        permitted: u64,
+        /// Octets that they have.
+        real: u64,
+    },
 }
 
 /// The root element of a payload.
@@ -89,12 +137,12 @@ pub struct Incoming {
     pub test: bool,
     /// Tag of the wire format of part 0, such as `smev3/1.2`; opaque.
     pub format: String,
-    /// Octets that `attachments` count, for the quota: total of all parts.
+    /// Part 0 and the attachments; together they count for the quota.
     pub parts: Vec<Part>,
     /// What must be kept as long as the exchange lives, however short the body does (TransactionCode, an upstream's ReplyTo); opaque.
     pub exchange_note: Option<Vec<u8>>,
-    /// Number of attached files.
-    pub attachments: u16,
+    /// Whether the attached files can be delivered; what is wrong with them, if not (`parts` then lacks them).
+    pub attachments: Result<(), AttachmentFault>,
     /// Whether the message has references to files in a file storage (RefAttachmentHeaderList).
     pub file_references: bool,
     /// Proof of authorship.
@@ -394,6 +442,9 @@ pub enum Refusal {
     /// No route, or the token leads nowhere.
     #[error("no recipient: {0}")]
     RecipientNotFound(String),
+    /// The attached files cannot be delivered.
+    #[error("{0}")]
+    Attachments(AttachmentFault),
     /// Files in a file storage cannot be delivered locally yet.
     #[error("files outside the message cannot be delivered on a local route")]
     FileReferences,
@@ -437,6 +488,7 @@ impl Refusal {
             Self::IncorrectResponse { .. } => "incorrect_response",
             Self::AccessDenied { .. } => "access_denied",
             Self::RecipientNotFound(_) => "recipient_not_found",
+            Self::Attachments(_) => "attachments",
             Self::FileReferences => "file_references",
             Self::EndOfLife(_) => "end_of_life",
             Self::Overflow { .. } => "overflow",

@@ -142,7 +142,7 @@ impl Engine {
     /// Accepts what was pulled from an upstream.
     ///
     /// # Errors
-    /// `Unavailable` is the only refusal: pull again later.
+    /// `Unavailable`: pull again later. `Attachments`: it should not have been read as a whole message.
     pub async fn receive(&self, upstream: &UpstreamName, incoming: Incoming) -> Result<Received, Refusal> {
         self.ask(|reply| Command::Receive(upstream.clone(), Box::new(incoming), reply))
             .await

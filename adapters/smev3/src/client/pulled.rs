@@ -4,7 +4,9 @@
 //! against the pinned signers before anything inside is believed, and is the evidence of the message. The sender's data
 //! and signature, the list of files in a file storage, and the ReplyTo are kept as received.
 
-use engine::command::{Answer as Form, AnswerTo, Content, Evidence, Incoming, Part, RoutingFacts, SchemaVerdict};
+use engine::command::{
+    Answer as Form, AnswerTo, AttachmentFault, Content, Evidence, Incoming, Part, RoutingFacts, SchemaVerdict,
+};
 use engine::names::{MessageId, Party, UpstreamName};
 use engine::registry::{Direction, Registry};
 use gost::DigestAlgorithm;
@@ -52,7 +54,7 @@ impl Reader<'_> {
             Some(parts) => attachments::restore_signed(document.source(), found.signed, parts),
             None => Ok(None),
         };
-        let Some(restored) = restored.map_err(|fault| refused(&fault))? else {
+        let Some(restored) = restored.map_err(unreadable)? else {
             return self.read_found(answer, &document, &found, operation).map(Some);
         };
         let limits = Limits {
@@ -241,7 +243,7 @@ impl Source<'_, '_, '_> {
                 octets: stored::encode(&header, self.signed.source(), None),
             }],
             exchange_note: None,
-            attachments: 0,
+            attachments: Ok(()),
             file_references: false,
             evidence,
             content,
@@ -281,7 +283,6 @@ impl Source<'_, '_, '_> {
 
         let digest = |octets: &Vec<u8>| hex::encode(DigestAlgorithm::Streebog256.hash(octets).as_ref());
         evidence.attachments = files.iter().map(digest).collect();
-        let count = u16::try_from(files.len()).map_err(|_| ClientError::Protocol("too many attachments".to_owned()))?;
         let numbered = (0_u16..).zip(std::iter::once(envelope).chain(files));
         let incoming = Incoming {
             door: "smev3",
@@ -296,7 +297,7 @@ impl Source<'_, '_, '_> {
             format: self.version.format().to_owned(),
             parts: numbered.map(|(number, octets)| Part { number, octets }).collect(),
             exchange_note,
-            attachments: count,
+            attachments: Ok(()),
             // Files that come with their access data need no file storage of ours.
             file_references: sent.file_references && header.file_storage.is_none(),
             evidence,
@@ -366,8 +367,7 @@ impl Source<'_, '_, '_> {
     fn attachments(&self, sent: &Sent<'_, '_>) -> Result<Vec<Vec<u8>>, ClientError> {
         // The size of the whole answer is bounded already.
         let parts = self.answer.parts.as_ref();
-        attachments::contents(self.message, self.version, &sent.attachments, parts, u64::MAX)
-            .map_err(|fault| refused(&fault))
+        attachments::contents(self.message, self.version, &sent.attachments, parts, u64::MAX).map_err(unreadable)
     }
 }
 
@@ -391,6 +391,10 @@ fn identifier(text: &str) -> Result<MessageId, ClientError> {
 
 fn protocol(what: &str, error: xmldsig::ChildError) -> ClientError {
     ClientError::Protocol(format!("{what}: {error}"))
+}
+
+fn unreadable(fault: AttachmentFault) -> ClientError {
+    ClientError::Protocol(fault.to_string())
 }
 
 fn refused(fault: &Fault) -> ClientError {

@@ -212,7 +212,7 @@ fn routing_is_signed_anew_for_the_identifier_under_which_the_message_goes() {
         (routing.message_id.as_str(), routing.dynamic.as_slice()),
         (NORTHBOUND, ["73".to_owned()].as_slice())
     );
-    let signature = SignatureElement::parse(routing.signature).unwrap();
+    let signature = SignatureElement::parse(routing.signature.unwrap()).unwrap();
     signature
         .verify(&document, routing.information, &seal.certificate.public_key().prepare())
         .unwrap();

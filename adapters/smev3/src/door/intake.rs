@@ -1,9 +1,12 @@
 //! From octets to a command: parse once, find the operation, recognise the caller, verify, read (DESIGN §3, §6).
 //!
 //! Everything here is CPU work without I/O (but for a schema's first compilation) and runs off the async threads. The
-//! checks come in the order of DESIGN §6; those from the identifier's age on are the engine's.
+//! checks come in the order of DESIGN §6: the envelope with all that is read of it, the certificate, the signatures, the
+//! form of the identifier. From the identifier's age on they are the engine's; what is found here about attachments and
+//! schema goes there as a verdict.
 
 mod message;
+mod said;
 
 use std::borrow::Cow;
 use std::io;
@@ -15,8 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use engine::command::{Acknowledge, Evidence, Incoming, Take, TakeFrom};
 use engine::names::{MessageId, Mnemonic, NodeId};
 use engine::registry::Registry;
+use gost::Certificate;
 use jiff::{SignedDuration, Timestamp};
-use xmldsig::{Cause, Document, Element, Limits, SignatureElement};
+use xmldsig::{Cause, Document, Limits, SignatureElement};
 
 use super::metrics::DoorMetrics;
 use super::recognition::{Recognised, Recognition, check_address, check_validity};
@@ -24,9 +28,10 @@ use crate::attachments;
 use crate::envelope::{Call, EnvelopeError, Operation};
 use crate::fault::{Fault, FaultName, SignatureCause};
 use crate::mime::{self, Multipart};
-use crate::request::{self, Signed};
+use crate::request::{self, AckTarget, Routing, Selector, Sent, Signed};
 use crate::schema::Validators;
 use crate::version::Version;
+use said::Said;
 
 /// What arrived.
 pub(super) struct Arrival<'a> {
@@ -128,11 +133,17 @@ struct Reading<'r> {
     metrics: &'r DoorMetrics,
 }
 
+/// Who calls, according to the certificate in the signature; nothing is verified yet.
+struct Caller<'d, 'a, 'r> {
+    signature: SignatureElement<'d, 'a>,
+    recognised: Recognised<'r>,
+    certificate: Certificate,
+}
+
 /// What is known when the signature has been verified.
 struct Verified<'r> {
     recognised: Recognised<'r>,
     evidence: xmldsig::Evidence,
-    certificate_der: Vec<u8>,
 }
 
 impl Reading<'_> {
@@ -192,73 +203,90 @@ impl Reading<'_> {
         multipart: Option<&Multipart<'_>>,
         progress: &mut Refused,
     ) -> Result<Understood, Fault> {
-        let begun = Instant::now();
-        let verified = self.verify(document, signed, progress)?;
-        self.metrics.verify_seconds.observe(begun.elapsed());
+        let said = Said::read(&call, signed.target);
+        // Looked up first all the same, so that a refusal of the envelope is journaled under its caller's name.
+        let caller = self.caller(signed, progress);
+        let said = said?;
+        let verified = self.verify(document, signed, &said, caller?)?;
         let participant = verified.recognised.participant.mnemonic.clone();
-        let version = call.version;
-        let command = match call.operation {
-            Operation::SendRequest => Command::Send(Box::new(
-                self.request(document, call, signed, &verified, multipart, progress)?,
-            )),
-            Operation::SendResponse => {
-                Command::Send(Box::new(self.response(call, signed, &verified, multipart, progress)?))
+        let command = match said {
+            Said::Request(sent, routing) => {
+                let incoming = self.request(call, signed, &verified, (sent, routing), multipart, progress)?;
+                Command::Send(Box::new(incoming))
             }
-            Operation::GetRequest | Operation::GetResponse => {
-                let selector = request::selector(signed.target, version)?;
-                self.check_window(selector.timestamp)?;
-                let from = match call.operation {
-                    Operation::GetRequest => TakeFrom::Requests,
-                    _ => TakeFrom::Responses(selector.node),
-                };
-                Command::Take(Take {
-                    participant: participant.clone(),
-                    from,
-                    selector: selector.root,
-                })
+            Said::Response(sent, to, answer) => {
+                let incoming = self.response(call, signed, &verified, (sent, to, answer), multipart, progress)?;
+                Command::Send(Box::new(incoming))
             }
-            Operation::GetStatus => {
-                self.check_window(request::timestamp(signed.target)?)?;
+            Said::Requests(selector) => self.take(&participant, TakeFrom::Requests, selector)?,
+            Said::Responses(mut selector) => {
+                self.take(&participant, TakeFrom::Responses(selector.node.take()), selector)?
+            }
+            Said::Status(timestamp) => {
+                self.check_window(timestamp)?;
                 Command::Take(Take {
                     participant: participant.clone(),
                     from: TakeFrom::Status,
                     selector: None,
                 })
             }
-            Operation::Ack => Command::Acknowledge(acknowledge(signed.target, &verified, progress)?),
-            Operation::GetIncomingQueueStatistics => {
-                self.check_window(request::timestamp(signed.target)?)?;
-                Command::Statistics(request::statistics_node(call.element, version)?)
+            Said::Ack(target) => Command::Acknowledge(acknowledge(&target, &verified, progress)?),
+            Said::Statistics(timestamp, node) => {
+                self.check_window(timestamp)?;
+                Command::Statistics(node)
             }
         };
         Ok(Understood {
-            version,
+            version: call.version,
             operation: call.operation,
             participant,
             command,
         })
     }
 
-    fn verify(
+    /// Looks the certificate of the signature up.
+    fn caller<'d, 'a>(&self, signed: Signed<'d, 'a>, progress: &mut Refused) -> Result<Caller<'d, 'a, '_>, Fault> {
+        let signature = SignatureElement::parse(signed.signature)?;
+        let recognition = &self.intake.recognition;
+        let (recognised, certificate) = recognition.recognise(signature.certificate_der(), self.registry)?;
+        progress.participant = Some(recognised.participant.mnemonic.clone());
+        Ok(Caller {
+            signature,
+            recognised,
+            certificate,
+        })
+    }
+
+    fn verify<'c>(
         &self,
         document: &Document<'_>,
         signed: Signed<'_, '_>,
-        progress: &mut Refused,
-    ) -> Result<Verified<'_>, Fault> {
-        let signature = SignatureElement::parse(signed.signature)?;
-        let (recognised, certificate) = self
-            .intake
-            .recognition
-            .recognise(signature.certificate_der(), self.registry)?;
-        progress.participant = Some(recognised.participant.mnemonic.clone());
+        said: &Said<'_, '_>,
+        caller: Caller<'_, '_, 'c>,
+    ) -> Result<Verified<'c>, Fault> {
+        let Caller {
+            signature,
+            recognised,
+            certificate,
+        } = caller;
         check_address(recognised.participant, self.arrival.address)?;
         check_validity(&certificate, self.arrival.now)?;
+        let begun = Instant::now();
         let evidence = signature.verify(document, signed.target, &recognised.key)?;
-        Ok(Verified {
-            recognised,
-            evidence,
-            certificate_der: signature.certificate_der().to_vec(),
-        })
+        if let Said::Request(sent, Some(routing)) = said {
+            verify_routing(document, sent, routing, &signature, &recognised)?;
+        }
+        self.metrics.verify_seconds.observe(begun.elapsed());
+        Ok(Verified { recognised, evidence })
+    }
+
+    fn take(&self, participant: &Mnemonic, from: TakeFrom, selector: Selector) -> Result<Command, Fault> {
+        self.check_window(selector.timestamp)?;
+        Ok(Command::Take(Take {
+            participant: participant.clone(),
+            from,
+            selector: selector.root,
+        }))
     }
 
     /// Polls that are too old or too new: a captured call must not be of use for ever.
@@ -275,8 +303,33 @@ impl Reading<'_> {
     }
 }
 
-fn acknowledge(target: Element<'_, '_>, verified: &Verified<'_>, progress: &mut Refused) -> Result<Acknowledge, Fault> {
-    let ack = request::ack(target)?;
+/// 1.3 routing: signed under the sender's own certificate, about the same message (PROTOCOL §6.1).
+fn verify_routing(
+    document: &Document<'_>,
+    sent: &Sent<'_, '_>,
+    routing: &Routing<'_, '_>,
+    senders: &SignatureElement<'_, '_>,
+    sender: &Recognised<'_>,
+) -> Result<(), Fault> {
+    let refuse = |cause: Cause, text: &str| Err(Fault::signature(SignatureCause::Signature(cause), text));
+    let signature = SignatureElement::parse(routing.signature.clone()?)?;
+    if routing.message_id != sent.message_id {
+        return refuse(
+            Cause::IncorrectSignatureTarget,
+            "RoutingInformation относится к другому сообщению.",
+        );
+    }
+    if signature.certificate_der() != senders.certificate_der() {
+        return refuse(
+            Cause::CertificateIsNotFound,
+            "RoutingSignature поставлена не сертификатом отправителя.",
+        );
+    }
+    signature.verify(document, routing.information, &sender.key)?;
+    Ok(())
+}
+
+fn acknowledge(ack: &AckTarget, verified: &Verified<'_>, progress: &mut Refused) -> Result<Acknowledge, Fault> {
     // An identifier of another form was never handed out.
     let Ok(id) = ack.id.parse::<MessageId>() else {
         let id: String = ack.id.chars().take(36).collect();

@@ -71,8 +71,8 @@ pub enum Answer<'d, 'a> {
 pub struct Routing<'d, 'a> {
     /// `RoutingInformation`: what is signed.
     pub information: Element<'d, 'a>,
-    /// The `ds:Signature`.
-    pub signature: Element<'d, 'a>,
+    /// The `ds:Signature`, or the fault to tell when signatures are verified.
+    pub signature: Result<Element<'d, 'a>, Fault>,
     /// `MessageID` as written.
     pub message_id: String,
     /// DynamicValue, in order.
@@ -130,7 +130,7 @@ pub fn response<'d, 'a>(data: Element<'d, 'a>, version: Version) -> Result<SentR
 /// Reads `rout:Routing` of a 1.3 SendRequest, if there is one.
 ///
 /// # Errors
-/// InvalidContent, SignatureVerificationFault if it is not signed.
+/// InvalidContent.
 pub fn routing<'d, 'a>(call: Element<'d, 'a>) -> Result<Option<Routing<'d, 'a>>, Fault> {
     let Some(routing) = optional(call, ROUTING, "Routing")? else {
         return Ok(None);
@@ -138,10 +138,10 @@ pub fn routing<'d, 'a>(call: Element<'d, 'a>) -> Result<Option<Routing<'d, 'a>>,
     let information = routing
         .only_child(ROUTING, "RoutingInformation")
         .map_err(|_| missing("RoutingInformation"))?;
-    let wrapper = routing
-        .only_child(ROUTING, "RoutingSignature")
-        .map_err(|_| Fault::no_signature())?;
-    let signature = super::wrapped_signature(wrapper)?.ok_or_else(Fault::no_signature)?;
+    let wrapper = routing.only_child(ROUTING, "RoutingSignature");
+    let signature = wrapper
+        .map_err(|_| Fault::no_signature())
+        .and_then(|wrapper| super::wrapped_signature(wrapper)?.ok_or_else(Fault::no_signature));
     let message_id = optional_value(information, ROUTING, "MessageID", 100)?
         .ok_or_else(|| missing("RoutingInformation/MessageID"))?;
     Ok(Some(Routing {

@@ -11,7 +11,7 @@ use crate::schema;
 
 impl Region {
     /// Posts a call that must be refused with this fault in this version; gives the envelope.
-    async fn refuses(&self, version: Version, call: &str, name: FaultName) -> String {
+    pub(crate) async fn refuses(&self, version: Version, call: &str, name: FaultName) -> String {
         let before = self.refused(name);
         let answer = self.post(call).await;
         assert_eq!(answer.status, 500, "{name}: {}", answer.text());

@@ -7,6 +7,7 @@ mod calls;
 mod faults;
 mod http;
 mod messages;
+mod order;
 mod region;
 mod schema;
 mod tls;

@@ -33,9 +33,13 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) fn new(mnemonic: &'static str) -> Self {
+        Self::valid(mnemonic, NOT_BEFORE, NOT_AFTER)
+    }
+
+    fn valid(mnemonic: &'static str, from: i64, until: i64) -> Self {
         let key = SoftwareKey::generate(Curve::CryptoProA, KeyAlgorithm::Gost2012_256).unwrap();
         let subject: SubjectName = SubjectName::new(mnemonic).unwrap();
-        let certificate = gost::self_signed(&key, &subject, NOT_BEFORE, NOT_AFTER).unwrap();
+        let certificate = gost::self_signed(&key, &subject, from, until).unwrap();
         Self {
             mnemonic,
             key,
@@ -72,6 +76,8 @@ impl Clock for Time {
 
 pub(crate) struct Region {
     pub(crate) consumer: System,
+    /// The consumer with a certificate whose time is over.
+    pub(crate) expired: System,
     pub(crate) provider: System,
     pub(crate) stranger: System,
     pub(crate) gateway: Certificate,
@@ -113,7 +119,12 @@ impl Region {
             certificate: gateway.certificate.clone(),
         })
         .unwrap();
-        let (mut content, blobs) = content(&consumer, &provider);
+        let (mut content, mut blobs) = content(&consumer, &provider);
+        let expired = System::valid(consumer.mnemonic, NOT_BEFORE - 1000, NOT_BEFORE);
+        let certificate = &expired.certificate;
+        let pinned = content.participants.get_mut(consumer.mnemonic).unwrap();
+        pinned.certificates.push(CertificateRef(certificate.id()));
+        blobs.insert(certificate.id().to_string(), certificate.der().to_vec());
         registry(&mut content);
         engine
             .apply_registry(RegistryChange {
@@ -141,6 +152,7 @@ impl Region {
         }));
         Self {
             consumer,
+            expired,
             provider,
             stranger: System::new("STRANGER"),
             gateway: gateway.certificate,

@@ -49,6 +49,7 @@ fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Res
             return Err(Refusal::RecipientNotFound("an answer needs the ReplyTo of its request".to_owned()).into());
         }
     };
+    incoming.attachments.map_err(Refusal::Attachments)?;
     if incoming.file_references && matches!(place.recipient, Some(Party::Participant(_))) {
         return Err(Refusal::FileReferences.into());
     }
@@ -78,6 +79,9 @@ fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Res
             [Some(Event::SchemaRejected { message: seq }.into()), notice]
         }
         SchemaVerdict::NotChecked | SchemaVerdict::Valid => [None, None],
+        SchemaVerdict::Unusable => {
+            return Err(Refusal::Unavailable("the schema of the kind cannot be used".to_owned()).into());
+        }
     };
     let accepted = planned(incoming, place, token, None);
     let events = std::iter::once(accepted)
@@ -219,6 +223,7 @@ pub(super) fn planned(
     } else {
         place.node
     };
+    let files = incoming.parts.iter().filter(|part| part.number != 0).count();
     let event = AcceptedMessage {
         id: incoming.message_id,
         message_type: place.message_type,
@@ -236,7 +241,7 @@ pub(super) fn planned(
         parts: Vec::new(),
         note: None,
         facts: None,
-        attachments: incoming.attachments,
+        attachments: u16::try_from(files).unwrap_or(u16::MAX),
         about: place.about,
         original: place.original,
         closes: place.closes,

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::command::{
-    Accepted, Answer, AnswerTo, Content, Incoming, MessageType, PayloadRoot, Received, RoutingFacts, SchemaVerdict,
+    Accepted, Answer, AnswerTo, Content, Incoming, MessageType, PayloadRoot, Received, Refusal, RoutingFacts,
+    SchemaVerdict,
 };
 use crate::error::IndexError;
 use crate::keys;
@@ -31,6 +32,9 @@ pub(crate) fn receive(
     }
     if let Err(refusal) = accept::open(context, &incoming) {
         return Ok(Decision::refuse(refusal));
+    }
+    if let Err(fault) = incoming.attachments {
+        return Ok(Decision::refuse(Refusal::Attachments(fault)));
     }
     let facts = Facts::of(&incoming.content);
     let seq = context.next_seq;

@@ -86,7 +86,7 @@ fn incoming(sender: Party, id: MessageId, content: Content) -> Incoming {
             octets: id.to_string().into_bytes(),
         }],
         exchange_note: Some(b"transaction".to_vec()),
-        attachments: 0,
+        attachments: Ok(()),
         file_references: false,
         evidence: evidence(),
         content,

@@ -186,7 +186,7 @@ fn incoming(sender: &str, id: MessageId, octets: Vec<u8>, content: Content) -> I
         format: Version::V1_2.format().to_owned(),
         parts: vec![Part { number: 0, octets }],
         exchange_note: None,
-        attachments: 0,
+        attachments: Ok(()),
         file_references: false,
         evidence: evidence(),
         content,

@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::command::{Content, Incoming, Notice, NoticeReason, Refusal, RoutingFacts, SchemaVerdict, TakeFrom};
+use crate::command::{
+    AttachmentFault, Content, Incoming, Notice, NoticeReason, Refusal, RoutingFacts, SchemaVerdict, TakeFrom,
+};
 use crate::names::{MessageId, Party};
 use crate::testing::{Region, id_at, participant, request, start_time, upstream};
 
@@ -137,14 +139,20 @@ fn a_message_that_was_rejected_later_was_sent_all_the_same() {
 fn checks_come_in_the_order_of_the_design() {
     // Everything is wrong; each step repairs the first thing that is checked.
     let mut region = Region::new();
-    region.settings.queue_messages = 0;
+    region.accept(request(participant("TOWN"), fresh(2), "pass")).unwrap();
+    region.accept(request(participant("CITY"), fresh(3), "plan")).unwrap();
+    region.settings.queue_messages = 1;
     let mut incoming = request(participant("TOWN"), shifted(-SignedDuration::from_hours(50)), "none");
     incoming.end_of_life = Some(Timestamp::MIN);
     incoming.file_references = true;
+    incoming.attachments = Err(AttachmentFault::Mismatch);
+    schema(&mut incoming, SchemaVerdict::Unusable);
     let mut expect = |incoming: &Incoming, name: &str| {
         assert_eq!(region.accept(incoming.clone()).unwrap_err().name(), name);
     };
     expect(&incoming, "stale_message_id");
+    incoming.message_id = fresh(2);
+    expect(&incoming, "already_sent");
     incoming.message_id = fresh(1);
     expect(&incoming, "unknown_kind");
     incoming.content = request(participant("TOWN"), fresh(1), "lost").content;
@@ -152,11 +160,19 @@ fn checks_come_in_the_order_of_the_design() {
     incoming.sender = participant("CITY");
     expect(&incoming, "recipient_not_found");
     incoming.content = request(participant("CITY"), fresh(1), "plan").content;
+    schema(&mut incoming, SchemaVerdict::Unusable);
+    expect(&incoming, "attachments");
+    incoming.attachments = Ok(());
     expect(&incoming, "file_references");
     incoming.file_references = false;
     expect(&incoming, "end_of_life");
     incoming.end_of_life = None;
     expect(&incoming, "overflow");
+    region.settings.queue_messages = 2;
+    let refusal = region.accept(incoming.clone()).unwrap_err();
+    assert_eq!(refusal.name(), "unavailable", "what the sender can repair comes first");
+    schema(&mut incoming, SchemaVerdict::Valid);
+    assert!(region.accept(incoming).is_ok());
 }
 
 #[test]
