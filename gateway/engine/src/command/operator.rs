@@ -1,0 +1,96 @@
+//! What operators look at, decide and change.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{KindName, MessageId, Party, Queue};
+use crate::registry::RegistryContent;
+
+/// A decision about a quarantined message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuarantineDecision {
+    /// Try again from the start of its lane or queue.
+    Retry,
+    /// Reject it; the sender gets a notice with this reason.
+    Reject {
+        /// The person's words, at most 500 characters.
+        reason: String,
+    },
+}
+
+/// A message in quarantine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Quarantined {
+    /// Inner key.
+    pub seq: u64,
+    /// The sender's identifier.
+    pub message_id: MessageId,
+    /// Who sent it.
+    pub sender: Party,
+    /// Where it was going.
+    pub recipient: Option<Party>,
+    /// Registered kind.
+    pub kind: Option<KindName>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub cause: String,
+}
+
+/// One queue in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueStatus {
+    /// Contract name.
+    pub queue: Queue,
+    /// Messages, handed-out ones included.
+    pub messages: u64,
+    /// Of these handed out and not yet acknowledged.
+    pub leased: u64,
+    /// Octets.
+    pub bytes: u64,
+    /// Acceptance time of the oldest.
+    pub oldest: Option<Timestamp>,
+}
+
+/// One waiting message as `queue show` lists it.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueuedMessage {
+    /// Inner key.
+    pub seq: u64,
+    /// Identifier.
+    pub message_id: MessageId,
+    /// Sender.
+    pub sender: Party,
+    /// Kind.
+    pub kind: Option<KindName>,
+    /// Accepted when.
+    pub accepted_at: Timestamp,
+    /// Size of all parts.
+    pub bytes: u64,
+    /// Handed out until.
+    pub leased_until: Option<Timestamp>,
+}
+
+/// A change of the registry: adds and replaces by key; removes what is absent only with `prune`.
+#[derive(Debug, Clone)]
+pub struct RegistryChange {
+    /// What the files say.
+    pub content: RegistryContent,
+    /// Remove what is not in `content`.
+    pub prune: bool,
+    /// Certificates (DER) and schema files by Streebog-256 hex: stored before the event that names them.
+    pub blobs: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a registry change did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryDiff {
+    /// Keys, in words such as `participant MUN001`.
+    pub added: Vec<String>,
+    /// Replaced.
+    pub changed: Vec<String>,
+    /// Removed.
+    pub removed: Vec<String>,
+}
