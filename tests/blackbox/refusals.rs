@@ -91,7 +91,7 @@ impl<'r> Refusals<'r> {
         }
         let wanted = self.expected.len() + self.before.refused;
         if !known.is_empty() {
-            eventually("the refusals in the journal", async || {
+            let found = eventually("the refusals in the journal", async || {
                 let found = journal(self.region, &["--type", "refused"]).await;
                 let named = found
                     .iter()
@@ -99,9 +99,17 @@ impl<'r> Refusals<'r> {
                     .count();
                 assert_eq!(named, found.len(), "only known callers are named");
                 assert!(named <= wanted, "{named} records of {wanted} refusals");
-                (named == wanted).then_some(())
+                (named == wanted).then_some(found)
             })
             .await;
+            let mut journaled: Vec<_> = found[self.before.refused..]
+                .iter()
+                .map(|event| event["fault"].as_str().unwrap_or_default())
+                .collect();
+            journaled.sort_unstable();
+            let mut heard = self.expected;
+            heard.sort_unstable();
+            assert_eq!(journaled, heard, "the journal calls a fault as the caller heard it");
         }
         let after = Traces {
             refused: self.before.refused,

@@ -13,4 +13,4 @@ pub use incoming::{
     RoutingFacts, SchemaVerdict,
 };
 pub use operator::{QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange, RegistryDiff};
-pub use refusal::{Refusal, RefusedCall};
+pub use refusal::{NoRecipient, QueueLimit, Refusal, RefusedCall, Standing};

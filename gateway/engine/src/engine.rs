@@ -107,7 +107,8 @@ impl Engine {
             .map_or(0, |s| s.position().seq);
         let desk = Desk {
             shared: Arc::clone(&shared),
-            limiter: Limiter::default(),
+            refusals: Limiter::default(),
+            incidents: Limiter::default(),
             random: Box::new(SystemRandom::new()),
             last_at: last_at.unwrap_or(now),
             closed: None,
@@ -131,7 +132,7 @@ impl Engine {
         Ok(Self { shared, commands })
     }
 
-    /// Accepts a message from a participant. Refusals are journaled by the engine itself.
+    /// Accepts a message from a participant. A refusal is the door's to [record](Self::record_refusal), under its name.
     ///
     /// # Errors
     /// Why it was refused; nothing was changed then.
@@ -174,7 +175,7 @@ impl Engine {
             .await
     }
 
-    /// Journals that a door refused a recognised participant (not what the engine itself refused). Unsynced and
+    /// Journals that a call of a recognised participant was refused, by the door or by the engine. Unsynced and
     /// rate-limited; never waits: when the writer is busy, it is left out.
     pub fn record_refusal(&self, refused: RefusedCall) {
         if self.commands.try_send(Command::Refused(refused)).is_err() {
@@ -282,7 +283,7 @@ impl Engine {
     /// What came of the attempt. What the history forbids (a twin upstream) goes to quarantine instead.
     ///
     /// # Errors
-    /// `RecipientNotFound` if the message does not wait for an upstream.
+    /// `Standing` if the message does not wait for an upstream.
     pub async fn forward_outcome(&self, seq: u64, outcome: ForwardOutcome) -> Result<(), Refusal> {
         self.ask(|reply| Command::ForwardOutcome(seq, outcome, reply)).await
     }
@@ -305,7 +306,7 @@ impl Engine {
     /// A person's decision about a quarantined message (a rejection also about one that waits in a queue).
     ///
     /// # Errors
-    /// `RecipientNotFound` says why it cannot be done.
+    /// `Standing` or `Unplaced` say why it cannot be done.
     pub async fn decide_quarantine(&self, seq: u64, decision: QuarantineDecision, by: &str) -> Result<(), Refusal> {
         let unreadable = |error: &dyn std::fmt::Display| Refusal::Unavailable(error.to_string());
         let message = self

@@ -104,10 +104,13 @@ pub enum Event {
         door: String,
         /// Who.
         participant: Party,
-        /// Operation or fault, from the doors' and the engine's closed sets.
+        /// The operation, by the door's name for it.
         operation: String,
-        /// The fault.
+        /// The fault that the caller got, by the door's name for it.
         fault: String,
+        /// Why, in one word of a closed set (`docs/refusals.md`).
+        #[serde(default)]
+        reason: String,
         /// The identifier in the call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<MessageId>,

@@ -15,7 +15,7 @@ use crate::command::{Accepted, Incoming, Received, Refusal, RefusedCall, Registr
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
-use crate::names::{MessageId, Mnemonic, Party};
+use crate::names::Party;
 use crate::refusals::Limiter;
 use crate::registry::Registry;
 use crate::registry_change;
@@ -57,7 +57,9 @@ impl From<CommitError> for Failure {
 /// What a writer keeps from batch to batch and decisions need.
 pub(crate) struct Desk {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) limiter: Limiter,
+    pub(crate) refusals: Limiter,
+    /// Incidents that participants cause.
+    pub(crate) incidents: Limiter,
     pub(crate) random: Box<dyn Random + Send>,
     /// Latest time in the journal.
     pub(crate) last_at: Timestamp,
@@ -143,17 +145,7 @@ impl<'a> Work<'a> {
                 let decision = self.decide(|context| decide::acknowledge::acknowledge(context, *ack))?;
                 self.settle(decision, reply)
             }
-            Command::Refused(call) => {
-                let RefusedCall {
-                    door,
-                    participant,
-                    operation,
-                    fault,
-                    message_id,
-                } = call;
-                self.refused(door, &participant, operation, fault, message_id)
-                    .map(|_| ())
-            }
+            Command::Refused(call) => self.refused(call),
             Command::Incident { kind, text, reply } => {
                 let event = Event::Incident { kind, text };
                 self.settle(
@@ -216,24 +208,20 @@ impl<'a> Work<'a> {
 
     fn accept(&mut self, incoming: Incoming, reply: Reply<Accepted>) -> Result<(), Failure> {
         let door = incoming.door;
-        let id = incoming.message_id;
-        let sender = match &incoming.sender {
-            Party::Participant(sender) => Some(sender.clone()),
-            _ => None,
-        };
+        let sender = incoming.sender.clone();
         let mut decision = match self.too_large(&incoming) {
             Some(refusal) => Decision::refuse(refusal),
             None => self.decide(|context| decide::accept::accept(context, incoming))?,
         };
         match (&decision.answer, sender) {
             (Ok(accepted), _) => self.done.accepted.push((door, accepted.clone())),
-            (Err(refusal), Some(sender)) => {
-                if !self.refused(door, &sender, "accept", refusal.name(), Some(id))? {
-                    // An incident that repeats itself is limited with its refusals.
+            // An incident that repeats itself is limited as refusals are.
+            (Err(_), Party::Participant(sender)) if !decision.events.is_empty() => {
+                if self.desk.incidents.admit(&sender, self.now).is_none() {
                     decision.events.clear();
                 }
             }
-            (Err(_), None) => {}
+            (Err(_), _) => {}
         }
         self.settle(decision, reply)
     }
@@ -265,27 +253,29 @@ impl<'a> Work<'a> {
         decision.events.into_iter().try_for_each(|planned| self.record(planned))
     }
 
-    /// Writes a refusal, if there are not too many; tells whether.
-    fn refused(
-        &mut self,
-        door: &str,
-        participant: &Mnemonic,
-        operation: &str,
-        fault: &str,
-        id: Option<MessageId>,
-    ) -> Result<bool, Failure> {
-        let Some(omitted) = self.desk.limiter.admit(participant, self.now) else {
-            return Ok(false);
+    /// Writes a refusal, if there are not too many.
+    fn refused(&mut self, call: RefusedCall) -> Result<(), Failure> {
+        let RefusedCall {
+            door,
+            participant,
+            operation,
+            fault,
+            reason,
+            message_id,
+        } = call;
+        let Some(omitted) = self.desk.refusals.admit(&participant, self.now) else {
+            return Ok(());
         };
         let event = Event::Refused {
             door: door.to_owned(),
-            participant: Party::Participant(participant.clone()),
+            participant: Party::Participant(participant),
             operation: operation.to_owned(),
             fault: fault.to_owned(),
-            id,
+            reason: reason.to_owned(),
+            id: message_id,
             omitted,
         };
-        self.record(event.into()).map(|()| true)
+        self.record(event.into())
     }
 
     fn change_registry(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use engine::command::{MessageType, Notice, NoticeReason};
 
-use crate::fault::{Fault, FaultName};
+use crate::fault::FaultName;
 use crate::status;
 use crate::version::Version;
 use crate::xml;
@@ -55,10 +55,9 @@ fn put_fault(out: &mut String, notice: &Notice, version: Version) {
         out.push_str(r#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="ns3:InvalidContent""#);
     }
     out.push('>');
-    let fault = Fault::new(name, details(notice));
     let code = match &notice.reason {
         NoticeReason::UpstreamFault { code: Some(code), .. } => code.clone(),
-        _ => fault.code().replace("SYNC", "ASYNC"),
+        _ => name.code("ASYNC"),
     };
     xml::element(out, "Code", xml::shortened(&code, version.fault_code_len()));
     let description = match &notice.reason {
@@ -67,7 +66,7 @@ fn put_fault(out: &mut String, notice: &Notice, version: Version) {
             let said = notice.errors.first().map_or_else(|| details(notice), Into::into);
             format!("{fault}: {said}")
         }
-        _ => fault.description(),
+        _ => format!("{}:{}", name.number(), details(notice)),
     };
     xml::element(out, "Description", &description);
     for error in errors {

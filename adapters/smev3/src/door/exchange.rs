@@ -8,7 +8,7 @@ use bytes::Bytes;
 use engine::Engine;
 use engine::clock::Clock;
 use engine::command::{Delivery, Incoming, RefusedCall, Take};
-use engine::names::Mnemonic;
+use engine::names::{MessageId, Mnemonic};
 use engine::registry::Registry;
 
 use super::DOOR;
@@ -71,18 +71,12 @@ impl super::Inner {
             }
         };
         let (version, operation) = (understood.version, understood.operation);
-        let polled = understood.polled();
+        let (participant, named) = (understood.participant.clone(), understood.named());
         let answered = self.perform(understood, registry).await;
         self.metrics.observe_request(operation, begun.elapsed());
         answered.map_err(|fault| {
-            if let Some((participant, message_id)) = polled.filter(|_| fault.name != FaultName::SMEVFailure) {
-                exchange.engine.record_refusal(RefusedCall {
-                    door: DOOR,
-                    participant,
-                    operation: operation.as_str(),
-                    fault: fault.name.as_str(),
-                    message_id,
-                });
+            if fault.name != FaultName::SMEVFailure {
+                exchange.record(participant, Some(operation), &fault, named);
             }
             exchange.count(version, fault)
         })
@@ -201,19 +195,30 @@ impl Exchange {
         } = refused;
         tracing::debug!(%address, fault = %fault.name, operation = operation.map(Operation::as_str), "refused");
         match participant {
-            Some(participant) => self.engine.record_refusal(RefusedCall {
-                door: DOOR,
-                participant,
-                operation: operation.map_or("unknown", Operation::as_str),
-                fault: fault.name.as_str(),
-                message_id,
-            }),
+            Some(participant) => self.record(participant, operation, &fault, message_id),
             None => self.metrics.count_unrecognised(address),
         }
         if let Some(operation) = operation {
             self.metrics.observe_request(operation, begun.elapsed());
         }
         self.count(version, fault)
+    }
+
+    fn record(
+        &self,
+        participant: Mnemonic,
+        operation: Option<Operation>,
+        fault: &Fault,
+        message_id: Option<MessageId>,
+    ) {
+        self.engine.record_refusal(RefusedCall {
+            door: DOOR,
+            participant,
+            operation: operation.map_or("unknown", Operation::as_str),
+            fault: fault.name.as_str(),
+            reason: fault.reason,
+            message_id,
+        });
     }
 
     fn count(&self, version: Version, fault: Fault) -> FaultAnswer {

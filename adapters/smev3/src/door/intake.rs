@@ -52,15 +52,13 @@ pub(super) struct Understood {
 }
 
 impl Understood {
-    /// Who calls, and the message that is named, if the call sends nothing: the engine itself records whom it refuses
-    /// when something is sent.
-    pub(super) fn polled(&self) -> Option<(Mnemonic, Option<MessageId>)> {
-        let named = match &self.command {
-            Command::Send(_) => return None,
+    /// The message that the call sends, or is about.
+    pub(super) fn named(&self) -> Option<MessageId> {
+        match &self.command {
+            Command::Send(incoming) => Some(incoming.message_id),
             Command::Acknowledge(ack) => Some(ack.target),
             Command::Take(_) | Command::Statistics(_) => None,
-        };
-        Some((self.participant.clone(), named))
+        }
     }
 }
 
@@ -296,10 +294,8 @@ impl Reading<'_> {
             return Ok(());
         }
         let cause = SignatureCause::Signature(Cause::SignatureIsInvalid);
-        Err(Fault::signature(
-            cause,
-            format!("Timestamp {timestamp} вне допустимого срока: проверьте часы."),
-        ))
+        let text = format!("Timestamp {timestamp} вне допустимого срока: проверьте часы.");
+        Err(Fault::signature(cause, text).because("timestamp"))
     }
 }
 
@@ -311,7 +307,10 @@ fn verify_routing(
     senders: &SignatureElement<'_, '_>,
     sender: &Recognised<'_>,
 ) -> Result<(), Fault> {
-    let refuse = |cause: Cause, text: &str| Err(Fault::signature(SignatureCause::Signature(cause), text));
+    let refuse = |cause: Cause, text: &str| {
+        let fault = Fault::signature(SignatureCause::Signature(cause), text);
+        Err(fault.because("routing_signature"))
+    };
     let signature = SignatureElement::parse(routing.signature.clone()?)?;
     if routing.message_id != sent.message_id {
         return refuse(
@@ -334,7 +333,7 @@ fn acknowledge(ack: &AckTarget, verified: &Verified<'_>, progress: &mut Refused)
     let Ok(id) = ack.id.parse::<MessageId>() else {
         let id: String = ack.id.chars().take(36).collect();
         let text = format!("Сообщение {id} не найдено среди неподтверждённых.");
-        return Err(Fault::new(FaultName::TargetMessageIsNotFound, text));
+        return Err(Fault::new(FaultName::TargetMessageIsNotFound, "target_not_found", text));
     };
     progress.message_id = Some(id);
     Ok(Acknowledge {

@@ -108,15 +108,14 @@ pub(super) fn check_address(participant: &Participant, address: IpAddr) -> Resul
     if participant.addresses.is_empty() || participant.addresses.iter().any(|network| contains(network, address)) {
         return Ok(());
     }
-    Err(Fault::new(
-        FaultName::SenderIsNotRegistered,
-        format!("Вызовы {} с адреса {address} не разрешены.", participant.mnemonic),
-    ))
+    let text = format!("Вызовы {} с адреса {address} не разрешены.", participant.mnemonic);
+    Err(Fault::new(FaultName::SenderIsNotRegistered, "address", text))
 }
 
 fn unregistered(id: &CertificateId) -> Fault {
     Fault::new(
         FaultName::SenderIsNotRegistered,
+        "certificate_unknown",
         format!("Сертификат ЭП-ОВ {id} не зарегистрирован."),
     )
 }

@@ -49,9 +49,9 @@ pub enum Refusal {
         /// For sending requests or for providing.
         direction: Direction,
     },
-    /// No route, or the token leads nowhere.
+    /// Nobody can be given the message.
     #[error("no recipient: {0}")]
-    RecipientNotFound(String),
+    RecipientNotFound(#[from] NoRecipient),
     /// The attached files cannot be delivered.
     #[error("{0}")]
     Attachments(AttachmentFault),
@@ -66,8 +66,8 @@ pub enum Refusal {
     Overflow {
         /// Which.
         queue: Queue,
-        /// The limit that was hit, in words.
-        limit: String,
+        /// The limit that was hit.
+        limit: QueueLimit,
     },
     /// The selector's type is not registered, or the caller does not provide it.
     #[error("no queue for {{{namespace}}}{local} of {participant}")]
@@ -82,29 +82,147 @@ pub enum Refusal {
     /// Nothing handed out under this identifier.
     #[error("message {0} is not among the unacknowledged")]
     TargetNotFound(MessageId),
-    /// The gateway cannot keep its promises now (I9); the caller should retry.
+    /// The gateway cannot keep its promises now (I9); the caller should retry. The words are for the log.
     #[error("temporarily unavailable: {0}")]
     Unavailable(String),
+    /// This cannot be done to the message as it stands; told to operators and `forward` only.
+    #[error("message {seq} {standing}")]
+    Standing {
+        /// The message's inner key.
+        seq: u64,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// What was pulled from an upstream still has no place; told to operators only.
+    #[error("{0}")]
+    Unplaced(String),
+}
+
+/// Why there is nobody to give a message to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRecipient {
+    /// No route of the kind has a condition that holds.
+    #[error("no route for kind {0}")]
+    NoRoute(KindName),
+    /// The route leads to a participant that is not registered.
+    #[error("participant {0} is not registered")]
+    NotRegistered(Mnemonic),
+    /// The route leads out of the region, and the kind must stay in it.
+    #[error("kind {0} never leaves the region")]
+    LocalKind(KindName),
+    /// The route leads to the gateway itself.
+    #[error("the gateway does not take requests of kind {0}")]
+    Gateway(KindName),
+    /// The answer's token is not that of a request which its sender was handed and may answer.
+    #[error("the token leads nowhere")]
+    UnknownToken,
+    /// The request has its final answer.
+    #[error("the request is already answered")]
+    Answered,
+    /// Only a bus tells what became of a message.
+    #[error("a participant does not send notices")]
+    Notice,
+}
+
+/// A quota (DESIGN §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum QueueLimit {
+    /// `limits.queue_messages`
+    #[error("it may hold {0} messages")]
+    Messages(u64),
+    /// `limits.queue_bytes`
+    #[error("it may hold {0} octets")]
+    Octets(u64),
+}
+
+/// How a message stands, as far as it forbids something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Standing {
+    /// There is no such message.
+    #[error("is not known")]
+    Unknown,
+    /// Only what is in quarantine can be tried again.
+    #[error("is not in quarantine")]
+    NotQuarantined,
+    /// An attempt upstream was begun.
+    #[error("may have been sent upstream already")]
+    MaybeSent,
+    /// Its receiver has it.
+    #[error("is handed out")]
+    HandedOut,
+    /// Nothing can happen to it any more.
+    #[error("has ended")]
+    Ended,
+    /// It is in no lane.
+    #[error("does not wait for an upstream")]
+    NotForwarded,
 }
 
 impl Refusal {
-    /// A short name for the journal.
-    pub fn name(&self) -> &'static str {
+    /// A stable word for the reason; the journal keeps it beside the door's name for the fault (`docs/refusals.md`).
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::AlreadySent(_) => "already_sent",
             Self::ForeignId(_) => "foreign_id",
-            Self::StaleMessageId { .. } => "stale_message_id",
+            Self::StaleMessageId { .. } => "stale_id",
             Self::UnknownKind { .. } => "unknown_kind",
-            Self::IncorrectResponse { .. } => "incorrect_response",
-            Self::AccessDenied { .. } => "access_denied",
-            Self::RecipientNotFound(_) => "recipient_not_found",
-            Self::Attachments(_) => "attachments",
+            Self::IncorrectResponse { .. } => "not_an_answer",
+            Self::AccessDenied {
+                direction: Direction::Request,
+                ..
+            } => "sender_without_grant",
+            Self::AccessDenied {
+                direction: Direction::Response,
+                ..
+            } => "recipient_without_grant",
+            Self::RecipientNotFound(why) => why.reason(),
+            Self::Attachments(fault) => fault.reason(),
             Self::FileReferences => "file_references",
             Self::EndOfLife(_) => "end_of_life",
-            Self::Overflow { .. } => "overflow",
+            Self::Overflow {
+                limit: QueueLimit::Messages(_),
+                ..
+            } => "queue_messages",
+            Self::Overflow {
+                limit: QueueLimit::Octets(_),
+                ..
+            } => "queue_bytes",
             Self::UnknownMessageType { .. } => "unknown_message_type",
             Self::TargetNotFound(_) => "target_not_found",
             Self::Unavailable(_) => "unavailable",
+            Self::Standing { .. } => "standing",
+            Self::Unplaced(_) => "unplaced",
+        }
+    }
+}
+
+impl NoRecipient {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRoute(_) => "no_route",
+            Self::NotRegistered(_) => "recipient_not_registered",
+            Self::LocalKind(_) => "local_kind",
+            Self::Gateway(_) => "route_to_gateway",
+            Self::UnknownToken => "unknown_token",
+            Self::Answered => "already_answered",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+impl AttachmentFault {
+    /// A stable word for the reason, as [`Refusal::reason`].
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::TooMany { .. } => "attachments_number",
+            Self::ManyLists => "attachments_lists",
+            Self::Count { .. } => "attachments_count",
+            Self::Unnamed => "attachment_unnamed",
+            Self::Mismatch => "attachments_mismatch",
+            Self::Empty => "attachment_empty",
+            Self::PartMissing => "attachment_part",
+            Self::Encoding => "attachment_encoding",
+            Self::TooLarge { .. } => "attachments_size",
         }
     }
 }
@@ -116,17 +234,19 @@ fn may_text(direction: Direction) -> &'static str {
     }
 }
 
-/// A call of a recognised participant that a door refused.
+/// A call of a recognised participant that was refused, for the journal.
 #[derive(Debug, Clone)]
 pub struct RefusedCall {
     /// Label of the door.
     pub door: &'static str,
     /// Who called.
     pub participant: Mnemonic,
-    /// The operation, such as `SendRequest`.
+    /// The operation by the door's name for it, such as `SendRequest`; `unknown` if the call names none.
     pub operation: &'static str,
-    /// Name of the fault from the door's closed set.
+    /// Name of the fault from the door's closed set, such as `AccessDenied`.
     pub fault: &'static str,
+    /// The reason in one word, from a closed set: [`Refusal::reason`], or the door's own.
+    pub reason: &'static str,
     /// The identifier in the call, if it had a valid one.
     pub message_id: Option<MessageId>,
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::command::{
-    Accepted, AnswerTo, Content, Incoming, MessageType, NoticeReason, PayloadRoot, Refusal, RoutingFacts, SchemaVerdict,
+    Accepted, AnswerTo, Content, Incoming, MessageType, NoRecipient, NoticeReason, PayloadRoot, QueueLimit, Refusal,
+    RoutingFacts, SchemaVerdict,
 };
 use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Event};
@@ -46,7 +47,7 @@ fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Res
             to: AnswerTo::Original(_),
             ..
         } => {
-            return Err(Refusal::RecipientNotFound("an answer needs the ReplyTo of its request".to_owned()).into());
+            return Err(Refusal::from(NoRecipient::UnknownToken).into());
         }
     };
     incoming.attachments.map_err(Refusal::Attachments)?;
@@ -163,7 +164,7 @@ pub(super) fn request(
     if !registry.allows(sender, &kind.name, May::Request) {
         return Err(denied(sender, Direction::Request));
     }
-    let recipient = route::route(registry, kind, facts).map_err(Refusal::RecipientNotFound)?;
+    let recipient = route::route(registry, kind, facts)?;
     if !registry.allows(&recipient, &kind.name, May::Provide) {
         return Err(denied(&recipient, Direction::Response));
     }
@@ -201,9 +202,9 @@ fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &
     let octets: u64 = incoming.parts.iter().map(|part| part.octets.len() as u64).sum();
     let settings = context.settings;
     let limit = if counters.messages >= settings.queue_messages {
-        format!("{} messages", settings.queue_messages)
+        QueueLimit::Messages(settings.queue_messages)
     } else if counters.bytes.saturating_add(octets) > settings.queue_bytes {
-        format!("{} octets", settings.queue_bytes)
+        QueueLimit::Octets(settings.queue_bytes)
     } else {
         return Ok(());
     };

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use crate::command::{Answer, MessageType, PayloadRoot, Refusal};
+use crate::command::{Answer, MessageType, NoRecipient, PayloadRoot, Refusal};
 use crate::message::Message;
 use crate::names::{KindName, Mnemonic, Party};
 use crate::registry::{Direction, May, Registry};
@@ -37,7 +37,7 @@ pub(super) fn by_token(
         Answer::Payload(root) => Some(payload_kind(context.registry, root)?),
         Answer::Rejected | Answer::Status => None,
         Answer::Async { .. } => {
-            return Err(Refusal::RecipientNotFound("only a bus sends AsyncProcessingStatus".to_owned()).into());
+            return Err(Refusal::from(NoRecipient::Notice).into());
         }
     };
     let party = Party::Participant(provider.clone());
@@ -50,7 +50,7 @@ pub(super) fn by_token(
         .as_ref()
         .is_none_or(|exchange| exchange.closed.is_some());
     if closed {
-        return Err(Refusal::RecipientNotFound("the request is already answered".to_owned()).into());
+        return Err(Refusal::from(NoRecipient::Answered).into());
     }
     match (&request.kind, kind, answer) {
         (Some(expected), Some(kind), Answer::Payload(root)) if *expected != kind => {
@@ -63,7 +63,7 @@ pub(super) fn by_token(
 }
 
 fn find(context: &Context<'_, '_>, provider: &Party, token: &str) -> Result<(u64, Message), Stop> {
-    let unknown = || Stop::from(nowhere());
+    let unknown = || Stop::from(Refusal::from(NoRecipient::UnknownToken));
     let (seq, random) = parse_token(token).ok_or_else(unknown)?;
     let request = context.state.message(seq)?.ok_or_else(unknown)?;
     let known = request
@@ -124,9 +124,5 @@ fn may_provide(registry: &Registry, party: &Party, kind: &KindName) -> Result<()
     if registry.allows(party, kind, May::Provide) {
         return Ok(());
     }
-    Err(nowhere())
-}
-
-fn nowhere() -> Refusal {
-    Refusal::RecipientNotFound("the token leads nowhere".to_owned())
+    Err(NoRecipient::UnknownToken.into())
 }

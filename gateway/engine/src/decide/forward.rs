@@ -1,6 +1,6 @@
 //! Attempts upstream and what comes of them (the table in DESIGN §6).
 
-use crate::command::{ForwardOutcome, NoticeReason, Refusal};
+use crate::command::{ForwardOutcome, NoticeReason, Refusal, Standing};
 use crate::error::IndexError;
 use crate::event::Event;
 use crate::keys;
@@ -37,8 +37,8 @@ pub(crate) fn outcome(
     outcome: ForwardOutcome,
 ) -> Result<Decision<()>, IndexError> {
     let Some(message) = waiting(context, seq)? else {
-        let gone = format!("message {seq} does not wait for an upstream");
-        return Ok(Decision::refuse(Refusal::RecipientNotFound(gone)));
+        let standing = Standing::NotForwarded;
+        return Ok(Decision::refuse(Refusal::Standing { seq, standing }));
     };
     let outcome = judged(&message, outcome);
     let mut events: Vec<Planned> = Vec::new();

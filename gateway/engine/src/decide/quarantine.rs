@@ -1,6 +1,6 @@
 //! A person's decision about a message.
 
-use crate::command::{NoticeReason, QuarantineDecision, Refusal};
+use crate::command::{NoticeReason, QuarantineDecision, Refusal, Standing};
 use crate::error::IndexError;
 use crate::event::{Decided, Event, Placement};
 use crate::message::{Message, State as Life};
@@ -20,13 +20,9 @@ pub(crate) fn decide(
     by: &str,
     facts: Option<&Facts>,
 ) -> Result<Decision<()>, IndexError> {
-    let not_there = |why: &str| {
-        Ok(Decision::refuse(Refusal::RecipientNotFound(format!(
-            "message {seq} {why}"
-        ))))
-    };
+    let stands = |standing| Ok(Decision::refuse(Refusal::Standing { seq, standing }));
     let Some(message) = context.state.message(seq)? else {
-        return not_there("is not known");
+        return stands(Standing::Unknown);
     };
     let by = by.to_owned();
     match (decision, message.state) {
@@ -36,7 +32,7 @@ pub(crate) fn decide(
             } else {
                 match placement(context, &message, facts)? {
                     Ok(placement) => Decided::Place(Box::new(placement)),
-                    Err(cause) => return Ok(Decision::refuse(Refusal::RecipientNotFound(cause))),
+                    Err(cause) => return Ok(Decision::refuse(Refusal::Unplaced(cause))),
                 }
             };
             let event = Event::Decided {
@@ -49,14 +45,14 @@ pub(crate) fn decide(
                 answer: Ok(()),
             })
         }
-        (QuarantineDecision::Retry, _) => not_there("is not in quarantine"),
+        (QuarantineDecision::Retry, _) => stands(Standing::NotQuarantined),
         (QuarantineDecision::Reject { reason }, Life::Quarantined) => reject(context, seq, &message, by, &reason),
         (QuarantineDecision::Reject { reason }, Life::Waiting) if message.attempts.certainly_not_sent() => {
             reject(context, seq, &message, by, &reason)
         }
-        (QuarantineDecision::Reject { .. }, Life::Waiting) => not_there("may have been sent upstream already"),
-        (QuarantineDecision::Reject { .. }, Life::Leased { .. }) => not_there("is handed out"),
-        (QuarantineDecision::Reject { .. }, Life::Finished { .. }) => not_there("has ended"),
+        (QuarantineDecision::Reject { .. }, Life::Waiting) => stands(Standing::MaybeSent),
+        (QuarantineDecision::Reject { .. }, Life::Leased { .. }) => stands(Standing::HandedOut),
+        (QuarantineDecision::Reject { .. }, Life::Finished { .. }) => stands(Standing::Ended),
     }
 }
 

@@ -1,23 +1,23 @@
 //! Where a message goes: the first route whose condition holds (DESIGN §7).
 
-use crate::command::RoutingFacts;
+use crate::command::{NoRecipient, RoutingFacts};
 use crate::names::Party;
 use crate::registry::{Condition, Kind, Registry, Scope, Test};
 
 /// Finds the receiver of a request, or says why there is none.
-pub(crate) fn route(registry: &Registry, kind: &Kind, facts: &RoutingFacts) -> Result<Party, String> {
+pub(crate) fn route(registry: &Registry, kind: &Kind, facts: &RoutingFacts) -> Result<Party, NoRecipient> {
     let to = registry
         .routes(&kind.name)
         .find(|route| route.when.as_ref().is_none_or(|when| holds(when, facts)));
     let Some(to) = to.map(|route| &route.to) else {
-        return Err(format!("no route for kind {}", kind.name));
+        return Err(NoRecipient::NoRoute(kind.name.clone()));
     };
     match to {
         Party::Participant(mnemonic) if registry.participant(mnemonic).is_none() => {
-            Err(format!("participant {mnemonic} is not registered"))
+            Err(NoRecipient::NotRegistered(mnemonic.clone()))
         }
-        Party::Upstream(_) if kind.scope == Scope::Local => Err(format!("kind {} never leaves the region", kind.name)),
-        Party::Gateway => Err(format!("the gateway does not take requests of kind {}", kind.name)),
+        Party::Upstream(_) if kind.scope == Scope::Local => Err(NoRecipient::LocalKind(kind.name.clone())),
+        Party::Gateway => Err(NoRecipient::Gateway(kind.name.clone())),
         to => Ok(to.clone()),
     }
 }

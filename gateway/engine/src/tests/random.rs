@@ -158,8 +158,8 @@ impl World {
                 match self.engine.accept(incoming).await {
                     Ok(_) => assert!(self.model.answered.insert(token), "a second final answer"),
                     Err(refusal) => {
-                        let expected = ["recipient_not_found", "incorrect_response"];
-                        assert!(expected.contains(&refusal.name()), "{refusal}");
+                        let expected = ["unknown_token", "already_answered", "not_an_answer"];
+                        assert!(expected.contains(&refusal.reason()), "{refusal}");
                     }
                 }
             }

@@ -167,28 +167,44 @@ async fn refusals_are_journaled_for_known_participants_within_measure() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::new(dir.path());
     let engine = running.region().await;
-    for n in 0..30 {
-        engine
-            .accept(request(participant("CITY"), id_at(engine.now(), n), "lost"))
+    let taken = id_at(engine.now(), 1);
+    engine
+        .accept(request(participant("TOWN"), taken, "pass"))
+        .await
+        .unwrap();
+    let record = |participant: &str, fault, reason| {
+        engine.record_refusal(RefusedCall {
+            door: "smev3",
+            participant: mnemonic(participant),
+            operation: "SendRequest",
+            fault,
+            reason,
+            message_id: Some(taken),
+        });
+    };
+    for _ in 0..30 {
+        let refusal = engine
+            .accept(request(participant("CITY"), taken, "plan"))
             .await
             .unwrap_err();
+        record("CITY", "InvalidMessageIdFormat", refusal.reason());
     }
-    engine.record_refusal(RefusedCall {
-        door: "smev3",
-        participant: mnemonic("TOWN"),
-        operation: "SendRequest",
-        fault: "SignatureVerificationFault",
-        message_id: None,
-    });
+    record("TOWN", "SignatureVerificationFault", "signature_invalid");
     engine.shutdown().await;
-    let filter = journal::read::Filter {
-        contains: Some("\"refused\"".to_owned()),
-        ..Default::default()
+    let journaled = |text: &str| -> Vec<String> {
+        let filter = journal::read::Filter {
+            contains: Some(text.to_owned()),
+            ..Default::default()
+        };
+        let records = journal::read::records(RealDisk::shared(), &dir.path().join("journal"), filter).unwrap();
+        records.map(|record| record.unwrap().event.get().to_owned()).collect()
     };
-    let records = journal::read::records(RealDisk::shared(), &dir.path().join("journal"), filter).unwrap();
-    let refused: Vec<String> = records.map(|record| record.unwrap().event.get().to_owned()).collect();
+    let refused = journaled("\"refused\"");
     assert_eq!(refused.len(), 21, "twenty of CITY, one of TOWN");
+    let expected = r#""operation":"SendRequest","fault":"InvalidMessageIdFormat","reason":"foreign_id""#;
+    assert!(refused[0].contains(expected), "{}", refused[0]);
     assert!(refused[20].contains("SignatureVerificationFault"));
+    assert_eq!(journaled("\"incident\"").len(), 20, "what causes them is limited alike");
 }
 
 #[tokio::test]

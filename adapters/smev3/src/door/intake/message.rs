@@ -161,6 +161,7 @@ fn message_id(text: &str) -> Result<MessageId, Fault> {
     text.parse().map_err(|_| {
         Fault::new(
             FaultName::InvalidMessageIdFormat,
+            "id_format",
             "MessageID должен быть UUID в нижнем регистре, созданным по варианту 1 RFC-4122.",
         )
     })

@@ -30,12 +30,12 @@ fn every_refusal_has_its_reason() {
         (
             "older than 48 hours",
             city(|i| i.message_id = shifted(-minutes(48 * 60 + 1))),
-            "stale_message_id",
+            "stale_id",
         ),
         (
             "more than 15 minutes ahead",
             city(|i| i.message_id = shifted(minutes(16))),
-            "stale_message_id",
+            "stale_id",
         ),
         (
             "no such kind",
@@ -46,17 +46,13 @@ fn every_refusal_has_its_reason() {
         (
             "no grant to request",
             request(participant("TOWN"), fresh(1), "plan"),
-            "access_denied",
+            "sender_without_grant",
         ),
-        (
-            "no route",
-            request(participant("CITY"), fresh(1), "lost"),
-            "recipient_not_found",
-        ),
+        ("no route", request(participant("CITY"), fresh(1), "lost"), "no_route"),
         (
             "a local kind on a route out",
             request(participant("CITY"), fresh(1), "home"),
-            "recipient_not_found",
+            "local_kind",
         ),
         (
             "files outside the message, local route",
@@ -71,7 +67,7 @@ fn every_refusal_has_its_reason() {
     ];
     for (case, incoming, expected) in cases {
         let mut region = Region::new();
-        assert_eq!(region.accept(incoming).unwrap_err().name(), expected, "{case}");
+        assert_eq!(region.accept(incoming).unwrap_err().reason(), expected, "{case}");
         assert!(region.rows.0.is_empty(), "{case}: a refusal changes nothing");
     }
 }
@@ -92,11 +88,7 @@ fn freshness_is_measured_with_the_later_of_clock_and_journal() {
     region.accept(city(|i| i.message_id = late)).unwrap();
     region.now = start_time();
     let refusal = region.accept(city(|_| {})).unwrap_err();
-    assert_eq!(
-        refusal.name(),
-        "stale_message_id",
-        "the journal was 72 hours later already"
-    );
+    assert_eq!(refusal.reason(), "stale_id", "the journal was 72 hours later already");
 }
 
 #[test]
@@ -147,30 +139,34 @@ fn checks_come_in_the_order_of_the_design() {
     incoming.file_references = true;
     incoming.attachments = Err(AttachmentFault::Mismatch);
     schema(&mut incoming, SchemaVerdict::Unusable);
-    let mut expect = |incoming: &Incoming, name: &str| {
-        assert_eq!(region.accept(incoming.clone()).unwrap_err().name(), name);
+    let mut expect = |incoming: &Incoming, reason: &str| {
+        assert_eq!(region.accept(incoming.clone()).unwrap_err().reason(), reason);
     };
-    expect(&incoming, "stale_message_id");
+    expect(&incoming, "stale_id");
     incoming.message_id = fresh(2);
     expect(&incoming, "already_sent");
     incoming.message_id = fresh(1);
     expect(&incoming, "unknown_kind");
     incoming.content = request(participant("TOWN"), fresh(1), "lost").content;
-    expect(&incoming, "access_denied");
+    expect(&incoming, "sender_without_grant");
     incoming.sender = participant("CITY");
-    expect(&incoming, "recipient_not_found");
+    expect(&incoming, "no_route");
     incoming.content = request(participant("CITY"), fresh(1), "plan").content;
     schema(&mut incoming, SchemaVerdict::Unusable);
-    expect(&incoming, "attachments");
+    expect(&incoming, "attachments_mismatch");
     incoming.attachments = Ok(());
     expect(&incoming, "file_references");
     incoming.file_references = false;
     expect(&incoming, "end_of_life");
     incoming.end_of_life = None;
-    expect(&incoming, "overflow");
+    expect(&incoming, "queue_messages");
     region.settings.queue_messages = 2;
     let refusal = region.accept(incoming.clone()).unwrap_err();
-    assert_eq!(refusal.name(), "unavailable", "what the sender can repair comes first");
+    assert_eq!(
+        refusal.reason(),
+        "unavailable",
+        "what the sender can repair comes first"
+    );
     schema(&mut incoming, SchemaVerdict::Valid);
     assert!(region.accept(incoming).is_ok());
 }
@@ -219,8 +215,8 @@ fn a_queue_has_a_quota_in_messages_and_octets() {
         region
             .accept(request(participant("CITY"), fresh(3), "plan"))
             .unwrap_err()
-            .name(),
-        "overflow"
+            .reason(),
+        "queue_bytes"
     );
     region.settings.queue_bytes += 1;
     assert!(region.accept(request(participant("CITY"), fresh(3), "plan")).is_ok());
@@ -235,8 +231,8 @@ fn towards_an_upstream_each_sender_has_a_quota_of_its_own() {
         region
             .accept(request(participant("CITY"), fresh(2), "pass"))
             .unwrap_err()
-            .name(),
-        "overflow"
+            .reason(),
+        "queue_messages"
     );
     assert!(region.accept(request(participant("TOWN"), fresh(3), "pass")).is_ok());
 }

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::command::{Answer, AnswerTo, Content, Delivery, Incoming, Refusal, SchemaVerdict, TakeFrom};
+use crate::command::{Answer, AnswerTo, Content, Delivery, Incoming, NoRecipient, Refusal, SchemaVerdict, TakeFrom};
 use crate::names::MessageId;
 use crate::testing::{Region, answer, id_at, participant, request};
 
@@ -62,8 +62,8 @@ fn only_the_provider_that_was_handed_the_request_may_use_its_token() {
     let before = AnswerTo::Token(crate::decide::answer::token_text(1, &exchange.token));
     let early = answer(participant("LAND"), id(&region, 2), before.clone(), "plan");
     assert_eq!(
-        region.accept(early).unwrap_err().name(),
-        "recipient_not_found",
+        region.accept(early).unwrap_err().reason(),
+        "unknown_token",
         "not handed out yet"
     );
 
@@ -82,15 +82,15 @@ fn only_the_provider_that_was_handed_the_request_may_use_its_token() {
     region.registry = crate::registry::Registry::new(content);
     let foreign = answer(participant("TOWN"), id(&region, 3), before, "plan");
     assert_eq!(
-        region.accept(foreign).unwrap_err().name(),
-        "recipient_not_found",
+        region.accept(foreign).unwrap_err().reason(),
+        "unknown_token",
         "it was handed to LAND"
     );
 
     let wrong = AnswerTo::Token(crate::decide::answer::token_text(1, &[0; 16]));
     for to in [wrong, AnswerTo::Token(String::new()), AnswerTo::Token("я".repeat(32))] {
         let incoming = answer(participant("LAND"), id(&region, 4), to, "plan");
-        assert_eq!(region.accept(incoming).unwrap_err().name(), "recipient_not_found");
+        assert_eq!(region.accept(incoming).unwrap_err().reason(), "unknown_token");
     }
 }
 
@@ -98,7 +98,7 @@ fn only_the_provider_that_was_handed_the_request_may_use_its_token() {
 fn a_token_leads_nowhere_for_others_without_a_grant() {
     let (mut region, delivery) = asked(None);
     let foreign = answer(participant("TOWN"), id(&region, 2), token(&delivery), "plan");
-    assert_eq!(region.accept(foreign).unwrap_err().name(), "recipient_not_found");
+    assert_eq!(region.accept(foreign).unwrap_err().reason(), "unknown_token");
 }
 
 #[test]
@@ -115,10 +115,7 @@ fn states_may_precede_the_final_answer_and_nothing_follows_it() {
         for (n, form) in [(5, Answer::Status), (6, Answer::Rejected), (7, payload("plan"))] {
             let incoming = answer(participant("LAND"), id(&region, n), token(&delivery), "plan");
             let refusal = region.accept(with(incoming, form)).unwrap_err();
-            assert_eq!(
-                refusal,
-                Refusal::RecipientNotFound("the request is already answered".to_owned())
-            );
+            assert_eq!(refusal, Refusal::from(NoRecipient::Answered));
         }
     }
 }
@@ -145,8 +142,8 @@ fn an_answer_that_fails_its_schema_does_not_end_the_exchange() {
 #[test]
 fn the_payload_must_be_the_answer_to_this_kind() {
     let cases = [
-        ("both", "Response", "incorrect_response"),
-        ("plan", "Request", "incorrect_response"),
+        ("both", "Response", "not_an_answer"),
+        ("plan", "Request", "not_an_answer"),
         ("none", "Response", "unknown_kind"),
     ];
     for (kind, local, expected) in cases {
@@ -157,7 +154,7 @@ fn the_payload_must_be_the_answer_to_this_kind() {
             local: local.to_owned(),
         };
         let refusal = region.accept(with(incoming, Answer::Payload(root))).unwrap_err();
-        assert_eq!(refusal.name(), expected, "{kind} {local}");
+        assert_eq!(refusal.reason(), expected, "{kind} {local}");
     }
 }
 
@@ -168,8 +165,8 @@ fn a_withdrawn_grant_stops_answers() {
     for form in [payload("plan"), Answer::Rejected, Answer::Status] {
         let incoming = answer(participant("LAND"), id(&region, 2), token(&delivery), "plan");
         assert_eq!(
-            region.accept(with(incoming, form)).unwrap_err().name(),
-            "recipient_not_found"
+            region.accept(with(incoming, form)).unwrap_err().reason(),
+            "unknown_token"
         );
     }
 }
@@ -186,17 +183,11 @@ fn a_token_lives_until_thirty_days_after_the_final_answer() {
     region.tick();
     let again = |region: &Region| answer(participant("LAND"), id(region, 3), token(&delivery), "plan");
     let refusal = region.accept(again(&region)).unwrap_err();
-    assert_eq!(
-        refusal,
-        Refusal::RecipientNotFound("the request is already answered".to_owned())
-    );
+    assert_eq!(refusal, Refusal::from(NoRecipient::Answered));
     region.pass(SignedDuration::from_secs(2));
     region.tick();
     let refusal = region.accept(again(&region)).unwrap_err();
-    assert_eq!(
-        refusal,
-        Refusal::RecipientNotFound("the token leads nowhere".to_owned())
-    );
+    assert_eq!(refusal, Refusal::from(NoRecipient::UnknownToken));
 }
 
 fn payload(kind: &str) -> Answer {

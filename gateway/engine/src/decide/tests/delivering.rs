@@ -54,7 +54,7 @@ fn a_selector_must_name_a_kind_that_the_caller_provides() {
         let refusal = region
             .take_kind("LAND", TakeFrom::Requests, Some(root(kind)))
             .unwrap_err();
-        assert_eq!(refusal.name(), "unknown_message_type", "{kind}");
+        assert_eq!(refusal.reason(), "unknown_message_type", "{kind}");
     }
 }
 
@@ -68,10 +68,10 @@ fn a_selector_must_name_the_root_of_its_own_direction() {
     let refusal = region
         .take_kind("LAND", TakeFrom::Requests, Some(answers.clone()))
         .unwrap_err();
-    assert_eq!(refusal.name(), "unknown_message_type");
+    assert_eq!(refusal.reason(), "unknown_message_type");
     let from = TakeFrom::Responses(None);
     let refusal = region.take_kind("CITY", from.clone(), Some(root("plan"))).unwrap_err();
-    assert_eq!(refusal.name(), "unknown_message_type");
+    assert_eq!(refusal.reason(), "unknown_message_type");
     assert!(region.take_kind("CITY", from, Some(answers)).unwrap().is_none());
 }
 

@@ -248,7 +248,7 @@ fn a_full_disk_pauses_pulling() {
         region
             .receive(from_upstream(id(&region, 1), "plan"))
             .unwrap_err()
-            .name(),
+            .reason(),
         "unavailable"
     );
 }
