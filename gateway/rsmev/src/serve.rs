@@ -44,7 +44,7 @@ const BLOCKING_THREADS: usize = 16;
 /// Carries the command out; returns when the gateway was told to stop, or cannot go on.
 pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Result<(), Failure> {
     logging::start(&settings.log).map_err(Failure::refused)?;
-    memory::few_heaps();
+    memory::keep_small();
     make_data_dir(&settings.node.data_dir)?;
     make_socket_folder(settings)?;
     store::become_owner(&settings.node.data_dir)?;
