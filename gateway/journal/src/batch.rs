@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::bodies::Location;
 use crate::error::CommitError;
 use crate::frame::{self, FRAME};
+use crate::prefix::Prefix;
 use crate::record::{self, Digest};
 use crate::snapshot::Position;
 use crate::spool::{self, RECORD, SpoolEnd};
@@ -82,10 +83,33 @@ impl<'a> Batch<'a> {
     /// [`CommitError::Event`] if it does not, [`CommitError::TooLarge`] if the batch would not fit into a journal
     /// segment any more; the batch is as before then.
     pub fn append<E: Serialize + ?Sized>(&mut self, at: Timestamp, event: &E) -> Result<u64, CommitError> {
+        self.add(at, None, event)
+    }
+
+    /// Adds the event that begins with a prefix and goes on with the fields of `rest`, which must serialize to a JSON
+    /// object. The fields' names must differ from those of the prefix.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_to<E: Serialize + ?Sized>(
+        &mut self,
+        prefix: &Prefix,
+        at: Timestamp,
+        rest: &E,
+    ) -> Result<u64, CommitError> {
+        self.add(at, Some(prefix), rest)
+    }
+
+    fn add<E: Serialize + ?Sized>(
+        &mut self,
+        at: Timestamp,
+        prefix: Option<&Prefix>,
+        event: &E,
+    ) -> Result<u64, CommitError> {
         let Store { pending, writer, .. } = &mut *self.store;
         let (seq, start) = (pending.last_seq + 1, pending.frame.len());
-        let digest =
-            record::write(&mut pending.frame, seq, at, &pending.last_digest, event).map_err(CommitError::Event)?;
+        let digest = record::write(&mut pending.frame, seq, at, &pending.last_digest, prefix, event)
+            .map_err(CommitError::Event)?;
         let (octets, limit) = (
             frame::span(pending.frame.len()),
             writer.options.journal_segment_bytes - frame::HEADER,

@@ -1,8 +1,9 @@
 //! A record is one line of JSON with a fixed form, so that its octets, and with them its digest, have one spelling:
-//! `{"seq":7,"at":"2026-05-04T03:02:01Z","prev":"<64 hex digits>","event":{…}}`.
+//! `{"event":{…},"seq":7,"at":"2026-05-04T03:02:01Z","prev":"<64 hex digits>"}`.
 //!
 //! `prev` is the Streebog-256 of the record before, without its line feed: a chain in which nothing can be altered,
-//! removed or reordered without all that follows changing too.
+//! removed or reordered without all that follows changing too. It stands last, and first what is known first, because
+//! records are hashed one after the other and a [`Prefix`] takes the most of it out of that row.
 
 use std::io::Write as _;
 
@@ -11,13 +12,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use streebog::{Digest as _, Streebog256};
 
+use crate::prefix::{self, Prefix};
+
 /// A Streebog-256 digest (GOST R 34.11-2012), in the order of octets in which it is usually printed.
 pub type Digest = [u8; 32];
 
-const SEQ: &[u8] = b"{\"seq\":";
+pub(crate) const EVENT: &[u8] = b"{\"event\":";
+const SEQ: &[u8] = b",\"seq\":";
 const AT: &[u8] = b",\"at\":\"";
 const PREV: &[u8] = b"\",\"prev\":\"";
-const EVENT: &[u8] = b"\",\"event\":";
+const END: &[u8] = b"\"}";
 
 /// One record of the journal.
 #[derive(Debug, Clone)]
@@ -76,27 +80,27 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// From the end to the beginning, because only the event's length is not known.
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
-        let rest = line.strip_prefix(SEQ)?;
-        let digits = rest.iter().position(|octet| !octet.is_ascii_digit())?;
-        let (seq, rest) = rest.split_at(digits);
+        let rest = line.strip_prefix(EVENT)?.strip_suffix(END)?;
+        let (rest, digits) = rest.split_at_checked(rest.len().checked_sub(64)?)?;
+        if digits.iter().any(u8::is_ascii_uppercase) {
+            return None;
+        }
+        let mut prev = [0; 32];
+        hex::decode_to_slice(digits, &mut prev).ok()?;
+        let rest = rest.strip_suffix(PREV)?;
+        let (rest, at) = rest.split_at(memchr::memrchr(b'"', rest)? + 1);
+        let rest = rest.strip_suffix(AT)?;
+        let (rest, seq) = rest.split_at(rest.iter().rposition(|octet| !octet.is_ascii_digit())? + 1);
         if seq.first() == Some(&b'0') && seq.len() > 1 {
             return None;
         }
-        let rest = rest.strip_prefix(AT)?;
-        let (at, rest) = rest.split_at(memchr::memchr(b'"', rest)?);
-        let (prev, rest) = rest.strip_prefix(PREV)?.split_at_checked(64)?;
-        if prev.iter().any(u8::is_ascii_uppercase) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(prev, &mut bytes).ok()?;
-        let event = rest.strip_prefix(EVENT)?.strip_suffix(b"}")?;
         Some(Self {
             seq: std::str::from_utf8(seq).ok()?.parse().ok()?,
             at,
-            prev: bytes,
-            event,
+            prev,
+            event: rest.strip_suffix(SEQ)?,
         })
     }
 
@@ -108,41 +112,46 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Adds a record and its line feed to the buffer and returns its digest; after an error the buffer is as before.
+/// Adds a record and its line feed to the buffer and returns its digest; after an error the buffer is as before. With a
+/// prefix, `event` is what follows in it.
 pub(crate) fn write<E: Serialize + ?Sized>(
     buffer: &mut Vec<u8>,
     seq: u64,
     at: Timestamp,
     prev: &Digest,
+    prefix: Option<&Prefix>,
     event: &E,
 ) -> Result<Digest, String> {
     let start = buffer.len();
-    buffer.extend_from_slice(SEQ);
-    let written = write!(buffer, "{seq}")
-        .and_then(|()| buffer.write_all(AT))
-        .and_then(|()| write!(buffer, "{at}"))
-        .map_err(|error| error.to_string());
-    buffer.extend_from_slice(PREV);
-    let digits = buffer.len();
-    buffer.resize(digits + 64, 0);
-    let written =
-        written.and_then(|()| hex::encode_to_slice(prev, &mut buffer[digits..]).map_err(|error| error.to_string()));
-    buffer.extend_from_slice(EVENT);
-    let body = buffer.len();
-    let written = written
-        .and_then(|()| serde_json::to_writer(&mut *buffer, event).map_err(|error| error.to_string()))
-        .and_then(|()| match memchr::memchr(b'\n', &buffer[body..]) {
-            Some(_) => Err("it spreads over several lines".to_owned()),
-            None => Ok(()),
-        });
+    let written = match prefix {
+        Some(prefix) => prefix.write(buffer, event),
+        None => {
+            buffer.extend_from_slice(EVENT);
+            prefix::write_json(buffer, event)
+        }
+    };
+    let written = written.and_then(|()| write_end(buffer, seq, at, prev).map_err(|error| error.to_string()));
     if let Err(error) = written {
         buffer.truncate(start);
         return Err(error);
     }
-    buffer.push(b'}');
-    let digest = digest(&buffer[start..]);
+    let (mut hash, hashed) = prefix.map_or_else(|| (Streebog256::new(), 0), Prefix::hash);
+    hash.update(&buffer[start + hashed..]);
     buffer.push(b'\n');
-    Ok(digest)
+    Ok(hash.finalize().into())
+}
+
+fn write_end(buffer: &mut Vec<u8>, seq: u64, at: Timestamp, prev: &Digest) -> std::io::Result<()> {
+    let mut digits = [0; 64];
+    hex::encode_to_slice(prev, &mut digits).map_err(std::io::Error::other)?;
+    buffer.extend_from_slice(SEQ);
+    write!(buffer, "{seq}")?;
+    buffer.extend_from_slice(AT);
+    write!(buffer, "{at}")?;
+    for piece in [PREV, &digits, END] {
+        buffer.extend_from_slice(piece);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -158,6 +167,7 @@ mod tests {
             7,
             at,
             &[0xAB; 32],
+            None,
             &serde_json::json!({"kind": "accepted"}),
         )
         .unwrap();
@@ -173,7 +183,7 @@ mod tests {
     fn an_event_of_several_lines_is_refused_and_leaves_no_trace() {
         let mut buffer = b"before".to_vec();
         let event = RawValue::from_string("{\n}".to_owned()).unwrap();
-        let error = write(&mut buffer, 1, Timestamp::UNIX_EPOCH, &[0; 32], &event).unwrap_err();
+        let error = write(&mut buffer, 1, Timestamp::UNIX_EPOCH, &[0; 32], None, &event).unwrap_err();
         assert!(error.contains("lines"), "{error}");
         assert_eq!(buffer, b"before");
     }
@@ -181,7 +191,7 @@ mod tests {
     #[test]
     fn other_spellings_of_a_record_are_refused() {
         let prev = "0".repeat(64);
-        let good = format!(r#"{{"seq":7,"at":"2026-05-04T03:02:01Z","prev":"{prev}","event":{{}}}}"#);
+        let good = format!(r#"{{"event":{{}},"seq":7,"at":"2026-05-04T03:02:01Z","prev":"{prev}"}}"#);
         assert!(Record::parse(good.as_bytes()).is_ok());
         for (from, to) in [
             ("\"seq\":7", "\"seq\":07"),
@@ -192,6 +202,10 @@ mod tests {
             ("\"prev\":\"0", "\"prev\":\"x"),
             ("\"event\":{}", "\"event\":{"),
             ("\"event\":{}", "\"event\":{},"),
+            ("\"event\":{}", "\"event\":"),
+            ("\"event\":", "\"EVENT\":"),
+            (",\"at\"", ", \"at\""),
+            ("\"}", "\"} "),
         ] {
             let bad = good.replacen(from, to, 1);
             assert_ne!(bad, good);
