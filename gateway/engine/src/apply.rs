@@ -13,7 +13,7 @@ use journal::Location;
 
 use crate::command::{ForwardOutcome, MessageType};
 use crate::error::IndexError;
-use crate::event::{AcceptedMessage, BodyName, Decided, Event};
+use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
 use crate::keys;
 use crate::message::{Attempts, Exchange, Held, Message, Micros, Pulled, State as Life};
 use crate::names::Party;
@@ -99,36 +99,38 @@ fn change(
 }
 
 fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedMessage) -> Result<(), IndexError> {
+    let AcceptedMessage { sent, admission } = event;
+    let role = &admission.role;
     let mut message = Message {
-        id: event.id,
-        message_type: event.message_type,
-        sender: event.sender.clone(),
-        remote_sender: event.remote_sender.clone(),
-        recipient: event.recipient.clone(),
-        kind: event.kind.clone(),
-        node: event.node.clone(),
-        on_behalf: event.on_behalf.clone(),
-        reference: event.reference,
-        format: event.format.clone(),
-        parts: event.parts.clone(),
-        note: event.note,
-        facts: event.facts,
-        bytes: event.parts.iter().map(|(_, at)| u64::from(at.len)).sum(),
+        id: sent.id,
+        message_type: role.message_type,
+        sender: sent.sender.clone(),
+        remote_sender: sent.remote_sender.clone(),
+        recipient: admission.recipient.clone(),
+        kind: role.kind.clone(),
+        node: role.node.clone(),
+        on_behalf: admission.on_behalf.clone(),
+        reference: sent.reference,
+        format: sent.format.clone(),
+        parts: admission.parts.clone(),
+        note: admission.note,
+        facts: admission.facts,
+        bytes: admission.parts.iter().map(|(_, at)| u64::from(at.len)).sum(),
         accepted_at: at,
-        end_of_life: event.end_of_life.map(Micros::from),
-        test: event.test,
-        about: event.about,
-        original: event.original,
+        end_of_life: sent.end_of_life.map(Micros::from),
+        test: sent.test,
+        about: role.about,
+        original: role.original,
         state: Life::Waiting,
         handed_out: false,
         attempts: Attempts::default(),
-        exchange: event.token.map(|token| Exchange { token, closed: None }),
+        exchange: admission.token.map(|token| Exchange { token, closed: None }),
     };
-    match &event.sender {
-        Party::Participant(sender) => state.put(keys::identifier(event.id), &(seq, sender)),
+    match &sent.sender {
+        Party::Participant(sender) => state.put(keys::identifier(sent.id), &(seq, sender)),
         Party::Upstream(upstream) => {
             state.put(
-                keys::pulled(upstream, event.id),
+                keys::pulled(upstream, sent.id),
                 &Pulled {
                     seq,
                     acknowledged: None,
@@ -137,21 +139,16 @@ fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedM
         }
         Party::Gateway => {}
     }
-    for place in event
-        .parts
-        .iter()
-        .map(|(_, at)| at)
-        .chain(&event.note)
-        .chain(&event.facts)
-    {
+    let parts = admission.parts.iter().map(|(_, at)| at);
+    for place in parts.chain(&admission.note).chain(&admission.facts) {
         life::need(state, seq, place, true)?;
     }
-    if event.closes
-        && let Some(request) = event.about
+    if role.closes
+        && let Some(request) = role.about
     {
         close_exchange(state, request, at)?;
     }
-    match &event.quarantine {
+    match &admission.quarantine {
         Some(cause) => {
             message.state = Life::Quarantined;
             state.put(
@@ -231,19 +228,20 @@ fn decided(state: &mut State<'_>, seq: u64, at: Micros, decision: &Decided) -> R
         return reject(state, seq, at);
     }
     if let Decided::Place(placement) = decision
-        && placement.closes
-        && let Some(request) = placement.about
+        && placement.role.closes
+        && let Some(request) = placement.role.about
     {
         close_exchange(state, request, at)?;
     }
     change(state, seq, |state, seq, message| {
         if let Decided::Place(placement) = decision {
-            message.recipient = Some(placement.recipient.clone());
-            message.message_type = placement.message_type;
-            message.kind.clone_from(&placement.kind);
-            message.node.clone_from(&placement.node);
-            message.about = placement.about;
-            message.original = placement.original;
+            let Placement { recipient, role } = &**placement;
+            message.recipient = Some(recipient.clone());
+            message.message_type = role.message_type;
+            message.kind.clone_from(&role.kind);
+            message.node.clone_from(&role.node);
+            message.about = role.about;
+            message.original = role.original;
             if let Some(facts) = message.facts.take() {
                 life::need(state, seq, &facts, false)?;
             }

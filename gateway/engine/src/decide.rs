@@ -15,6 +15,7 @@ mod tests;
 pub(crate) mod tick;
 
 use jiff::Timestamp;
+use journal::Prefix;
 
 use crate::command::Refusal;
 use crate::error::IndexError;
@@ -78,6 +79,8 @@ pub(crate) struct Decision<T> {
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) event: Event,
+    /// The beginning of its record, if that was written ahead.
+    pub(crate) beginning: Option<Box<Prefix>>,
     /// Message identifier and bodies for the spool; their places go into the event.
     pub(crate) bodies: Bodies,
 }
@@ -94,6 +97,7 @@ impl From<Event> for Planned {
     fn from(event: Event) -> Self {
         Self {
             event,
+            beginning: None,
             bodies: Bodies::default(),
         }
     }

@@ -24,6 +24,7 @@ use crate::inspect;
 use crate::keys;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Mnemonic, NodeId, Queue, UpstreamName};
+use crate::offer::Offer;
 use crate::recover::{self, Recovered};
 use crate::refusals::Limiter;
 use crate::registry::Registry;
@@ -137,7 +138,8 @@ impl Engine {
     /// # Errors
     /// Why it was refused; nothing was changed then.
     pub async fn accept(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
-        self.ask(|reply| Command::Accept(Box::new(incoming), reply)).await
+        let offer = Box::new(incoming.into());
+        self.ask(|reply| Command::Accept(offer, reply)).await
     }
 
     /// Accepts what was pulled from an upstream.
@@ -145,8 +147,8 @@ impl Engine {
     /// # Errors
     /// `Unavailable`: pull again later. `Attachments`: it should not have been read as a whole message.
     pub async fn receive(&self, upstream: &UpstreamName, incoming: Incoming) -> Result<Received, Refusal> {
-        self.ask(|reply| Command::Receive(upstream.clone(), Box::new(incoming), reply))
-            .await
+        let offer = Box::new(Offer::pulled(upstream, incoming));
+        self.ask(|reply| Command::Receive(upstream.clone(), offer, reply)).await
     }
 
     /// Our Ack for a pulled message reached the upstream: from now its identifier is remembered for 30 days more (I3).
@@ -171,8 +173,8 @@ impl Engine {
     /// # Errors
     /// `TargetNotFound`, `Unavailable`.
     pub async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<Acknowledged, Refusal> {
-        self.ask(|reply| Command::Acknowledge(Box::new(acknowledge), reply))
-            .await
+        let ack = Box::new(acknowledge.into());
+        self.ask(|reply| Command::Acknowledge(ack, reply)).await
     }
 
     /// Journals that a call of a recognised participant was refused, by the door or by the engine. Unsynced and

@@ -2,14 +2,23 @@
 //!
 //! An event is written as JSON with its kind in `type`. Events are hashed on the writer's path, so they are lean: what
 //! follows from other events is left out. `message` is always the sequence number of the message's accept event.
+//!
+//! What is known before anything is decided stands first, so that whoever brings it can write and hash it
+//! ([`Known`]); the writer adds the [`Rest`].
+
+mod accepted;
+mod forms;
 
 use jiff::Timestamp;
 use journal::Location;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::command::{Evidence, ForwardOutcome, MessageType, RegistryDiff};
-use crate::names::{KindName, MessageId, Mnemonic, NodeId, Party, UpstreamName};
+use crate::command::{Evidence, ForwardOutcome, RegistryDiff};
+use crate::names::{MessageId, Party, UpstreamName};
+
+pub use accepted::{AcceptedMessage, Admission, Placement, Role, SentMessage};
+pub(crate) use forms::certificate;
+use forms::{is_zero, location};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,15 +50,14 @@ pub enum Event {
     },
     /// The receiver acknowledged.
     Acknowledged {
+        /// What it said.
+        #[serde(flatten)]
+        receipt: Receipt,
         /// Which.
         message: u64,
-        /// What the receiver said about the gateway's signature.
-        accepted: bool,
         /// The lease had run out.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         late: bool,
-        /// Proof of receipt.
-        evidence: Evidence,
     },
     /// EOL or the time to live passed.
     Expired {
@@ -170,75 +178,50 @@ pub enum Event {
     },
 }
 
-/// An accepted message.
+/// What a receiver says with an Ack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AcceptedMessage {
-    /// The sender's identifier.
-    pub id: MessageId,
-    /// Its type.
-    #[serde(rename = "message_type")]
-    pub message_type: MessageType,
-    /// Label of the door; empty for notices.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub door: String,
-    /// Who sent it.
-    pub sender: Party,
-    /// Sender's mnemonic behind the upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_sender: Option<String>,
-    /// Who receives it; none if nobody knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<Party>,
-    /// Its kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<KindName>,
-    /// Sub-queue: of a request, where its answers go; of an answer, where it waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<NodeId>,
-    /// The participant in whose lane a notice of the gateway goes upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_behalf: Option<Mnemonic>,
-    /// ReferenceMessageID.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Uuid>,
-    /// EOL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_of_life: Option<Timestamp>,
-    /// TestMessage.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub test: bool,
-    /// Wire format of part 0.
-    pub format: String,
-    /// Parts: number and place.
-    #[serde(with = "parts")]
-    pub parts: Vec<(u16, Location)>,
-    /// The exchange note.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_location")]
-    pub note: Option<Location>,
-    /// What routing looked at, if nobody could route it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_location")]
-    pub facts: Option<Location>,
-    /// Number of attached files.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub attachments: u16,
-    /// What it answers, or what a notice is about: the sequence number …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<u64>,
-    /// … and the identifier under which the receiver knows that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original: Option<MessageId>,
-    /// It closes the exchange.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub closes: bool,
-    /// Of requests: the random part of the ReplyTo token.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "token")]
-    pub token: Option<[u8; 16]>,
-    /// A person must decide about it, and why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine: Option<String>,
-    /// Proof of authorship; none for notices.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
+pub struct Receipt {
+    /// Whether the gateway's signature verified.
+    pub accepted: bool,
+    /// Proof of receipt.
+    pub evidence: Evidence,
+}
+
+/// The first fields of an event, as far as they are known before it is decided about.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Known<'e> {
+    Accepted(&'e SentMessage),
+    Acknowledged(&'e Receipt),
+}
+
+/// The fields after those of [`Known`].
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Rest<'e> {
+    Accepted(&'e Admission),
+    Acknowledged {
+        message: u64,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        late: bool,
+    },
+}
+
+impl Event {
+    /// The two parts of an event that has them.
+    pub(crate) fn parts(&self) -> Option<(Known<'_>, Rest<'_>)> {
+        match self {
+            Self::Accepted(accepted) => Some((Known::Accepted(&accepted.sent), Rest::Accepted(&accepted.admission))),
+            Self::Acknowledged { receipt, message, late } => Some((
+                Known::Acknowledged(receipt),
+                Rest::Acknowledged {
+                    message: *message,
+                    late: *late,
+                },
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// A person's decision.
@@ -254,30 +237,6 @@ pub enum Decided {
         /// The person's words.
         reason: String,
     },
-}
-
-/// Where a message goes that nobody could place when it was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    /// Who receives it.
-    pub recipient: Party,
-    /// Its type.
-    pub message_type: MessageType,
-    /// Its kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<KindName>,
-    /// Its sub-queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<NodeId>,
-    /// What it answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<u64>,
-    /// The identifier under which the receiver knows that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original: Option<MessageId>,
-    /// It closes the exchange.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub closes: bool,
 }
 
 /// Which body of a message.
@@ -322,118 +281,64 @@ pub enum Forgotten {
     UpstreamIdentifiers,
 }
 
-fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
 
-/// Values that are written as their text form.
-pub mod text {
-    use std::fmt::Display;
-    use std::str::FromStr;
+    use super::*;
+    use crate::testing::evidence;
 
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    /// Writes the text.
-    pub fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
+    fn read<T: DeserializeOwned>(text: &str) -> T {
+        serde_json::from_str(text).unwrap()
     }
 
-    /// Parses the text.
-    pub fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|_| de::Error::custom("not a valid text form"))
-    }
-}
-
-/// The identifier of a certificate in hexadecimal, as it names the file.
-pub(crate) mod certificate {
-    use gost::CertificateId;
-    use serde::{Deserializer, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(id: &CertificateId, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = [0; 64];
-        hex::encode_to_slice(id.0, &mut text).map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CertificateId, D::Error> {
-        super::text::deserialize(deserializer)
-    }
-}
-
-/// A place in the spool as `[segment, offset, length]`.
-mod location {
-    use journal::Location;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(at: &Location, serializer: S) -> Result<S::Ok, S::Error> {
-        (at.segment, at.offset, at.len).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Location, D::Error> {
-        let (segment, offset, len) = Deserialize::deserialize(deserializer)?;
-        Ok(Location { segment, offset, len })
-    }
-}
-
-/// The same where there may be none.
-mod maybe_location {
-    use journal::Location;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde's `with` hands the field over by reference")]
-    pub(super) fn serialize<S: Serializer>(at: &Option<Location>, serializer: S) -> Result<S::Ok, S::Error> {
-        at.map(|at| (at.segment, at.offset, at.len)).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Location>, D::Error> {
-        let at = Option::<(u64, u32, u32)>::deserialize(deserializer)?;
-        Ok(at.map(|(segment, offset, len)| Location { segment, offset, len }))
-    }
-}
-
-/// Parts as `[number, segment, offset, length]`.
-mod parts {
-    use journal::Location;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(parts: &[(u16, Location)], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(
-            parts
-                .iter()
-                .map(|(number, at)| (*number, at.segment, at.offset, at.len)),
+    /// Both parts of the event, in one object.
+    fn joined(event: &Event) -> String {
+        let (known, rest) = event.parts().unwrap();
+        let known = serde_json::to_string(&known).unwrap();
+        let rest = serde_json::to_string(&rest).unwrap();
+        format!(
+            "{},{}",
+            known.strip_suffix('}').unwrap(),
+            rest.strip_prefix('{').unwrap()
         )
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u16, Location)>, D::Error> {
-        let parts = Vec::<(u16, u64, u32, u32)>::deserialize(deserializer)?;
-        let place = |(number, segment, offset, len)| (number, Location { segment, offset, len });
-        Ok(parts.into_iter().map(place).collect())
-    }
-}
-
-/// 16 octets in hexadecimal.
-mod token {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    #[expect(clippy::ref_option, reason = "serde's `with` hands the field over by reference")]
-    pub(super) fn serialize<S: Serializer>(token: &Option<[u8; 16]>, serializer: S) -> Result<S::Ok, S::Error> {
-        match token {
-            Some(token) => {
-                let mut text = [0; 32];
-                hex::encode_to_slice(token, &mut text).map_err(serde::ser::Error::custom)?;
-                serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
-            }
-            None => serializer.serialize_none(),
+    #[test]
+    fn the_parts_of_an_event_make_the_event() {
+        let evidence = serde_json::to_string(&evidence()).unwrap();
+        let id = "0f2b6c1e-5d7a-11f0-9a3c-0242ac120002";
+        let sent = format!(
+            r#"{{"type":"accepted","id":"{id}","door":"smev3","sender":{{"participant":"CITY"}},"remote_sender":"A","reference":"{id}","end_of_life":"2026-05-04T03:02:01Z","test":true,"format":"smev3/1.2","attachments":2,"evidence":{evidence}"#
+        );
+        let role = format!(
+            r#""message_type":"response","kind":"plan","node":"N 1","about":7,"original":"{id}","closes":true"#
+        );
+        let bodies = r#""parts":[[0,1,64,10],[1,1,102,4]],"note":[1,134,3],"facts":[2,64,9]"#;
+        let token = "0102030405060708090a0b0c0d0e0f10";
+        for text in [
+            format!(
+                r#"{sent},"recipient":"gateway",{role},"on_behalf":"LAND",{bodies},"token":"{token}","quarantine":"why"}}"#
+            ),
+            format!(
+                r#"{{"type":"accepted","id":"{id}","sender":{{"upstream":"federal"}},"format":"notice","message_type":"status","parts":[]}}"#
+            ),
+            format!(r#"{{"type":"acknowledged","accepted":true,"evidence":{evidence},"message":9,"late":true}}"#),
+            format!(r#"{{"type":"acknowledged","accepted":false,"evidence":{evidence},"message":9}}"#),
+        ] {
+            let event: Event = read(&text);
+            assert_eq!(serde_json::to_string(&event).unwrap(), text);
+            assert_eq!(joined(&event), text);
         }
+        let decided = format!(
+            r#"{{"type":"decided","message":9,"by":"root","decision":{{"place":{{"recipient":{{"participant":"LAND"}},{role}}}}}}}"#
+        );
+        assert_eq!(serde_json::to_string(&read::<Event>(&decided)).unwrap(), decided);
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 16]>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(deserializer)? else {
-            return Ok(None);
-        };
-        let mut token = [0; 16];
-        hex::decode_to_slice(text, &mut token).map_err(de::Error::custom)?;
-        Ok(Some(token))
+    #[test]
+    fn only_what_is_known_before_the_decision_is_in_parts() {
+        assert!(Event::Stopped.parts().is_none());
+        assert!(Event::Expired { message: 1 }.parts().is_none());
     }
 }

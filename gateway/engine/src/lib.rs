@@ -23,6 +23,7 @@ mod keys;
 mod message;
 mod metrics;
 pub mod names;
+mod offer;
 mod pages;
 mod recover;
 mod refusals;

@@ -11,11 +11,12 @@ use journal::{Batch, CommitError};
 use tokio::sync::oneshot;
 
 use crate::apply::apply;
-use crate::command::{Accepted, Incoming, Received, Refusal, RefusedCall, RegistryChange, RegistryDiff};
+use crate::command::{Accepted, Received, Refusal, RefusedCall, RegistryChange, RegistryDiff};
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
 use crate::names::Party;
+use crate::offer::{self, Offer};
 use crate::refusals::Limiter;
 use crate::registry::Registry;
 use crate::registry_change;
@@ -112,13 +113,13 @@ impl<'a> Work<'a> {
     pub(crate) fn command(&mut self, command: Command) -> Result<(), Failure> {
         self.done.commands += 1;
         match command {
-            Command::Accept(incoming, reply) => self.accept(*incoming, reply),
-            Command::Receive(upstream, incoming, reply) => {
-                let door = incoming.door;
-                if let Some(refusal) = self.too_large(&incoming) {
+            Command::Accept(offer, reply) => self.accept(*offer, reply),
+            Command::Receive(upstream, offer, reply) => {
+                let door = offer.door;
+                if let Some(refusal) = self.too_large(&offer) {
                     return self.settle(Decision::refuse(refusal), reply);
                 }
-                let decision = self.decide(|context| decide::receive::receive(context, &upstream, *incoming))?;
+                let decision = self.decide(|context| decide::receive::receive(context, &upstream, *offer))?;
                 if let Ok(Received::Accepted(accepted)) = &decision.answer {
                     self.done.accepted.push((door, accepted.clone()));
                 }
@@ -206,12 +207,12 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn accept(&mut self, incoming: Incoming, reply: Reply<Accepted>) -> Result<(), Failure> {
-        let door = incoming.door;
-        let sender = incoming.sender.clone();
-        let mut decision = match self.too_large(&incoming) {
+    fn accept(&mut self, offer: Offer, reply: Reply<Accepted>) -> Result<(), Failure> {
+        let door = offer.door;
+        let sender = offer.sent.sender.clone();
+        let mut decision = match self.too_large(&offer) {
             Some(refusal) => Decision::refuse(refusal),
-            None => self.decide(|context| decide::accept::accept(context, incoming))?,
+            None => self.decide(|context| decide::accept::accept(context, offer))?,
         };
         match (&decision.answer, sender) {
             (Ok(accepted), _) => self.done.accepted.push((door, accepted.clone())),
@@ -227,12 +228,12 @@ impl<'a> Work<'a> {
     }
 
     /// A body that no segment holds would fail the whole batch.
-    fn too_large(&self, incoming: &Incoming) -> Option<Refusal> {
+    fn too_large(&self, offer: &Offer) -> Option<Refusal> {
         /// What a segment spends on its own header and a record's.
         const OVERHEAD: u64 = 4096;
         let segment = self.desk.shared.settings.store.spool_segment_bytes;
-        let note = incoming.exchange_note.as_ref().map_or(0, Vec::len);
-        let largest = incoming
+        let note = offer.exchange_note.as_ref().map_or(0, Vec::len);
+        let largest = offer
             .parts
             .iter()
             .map(|part| part.octets.len())
@@ -370,24 +371,35 @@ impl<'a> Work<'a> {
 
     /// Puts the bodies of an event into the batch, then the event, and applies it to the state.
     pub(crate) fn record(&mut self, planned: Planned) -> Result<(), Failure> {
-        let Planned { mut event, bodies } = planned;
+        let Planned {
+            mut event,
+            beginning,
+            bodies,
+        } = planned;
         if let Event::Accepted(accepted) = &mut event {
-            let id = *accepted.id.uuid().as_bytes();
+            let id = *accepted.sent.id.uuid().as_bytes();
+            let admission = &mut accepted.admission;
             let batch = &mut self.batch;
-            accepted.parts.reserve_exact(bodies.parts.len());
+            admission.parts.reserve_exact(bodies.parts.len());
             for (number, octets) in &bodies.parts {
-                accepted.parts.push((*number, batch.put_body(id, *number, 0, octets)?));
+                admission.parts.push((*number, batch.put_body(id, *number, 0, octets)?));
             }
             let mut put = |octets: Option<Vec<u8>>, name: BodyName| {
                 octets
                     .map(|octets| batch.put_body(id, name.number(), 0, &octets))
                     .transpose()
             };
-            accepted.note = put(bodies.note, BodyName::Note)?;
-            accepted.facts = put(bodies.facts, BodyName::Facts)?;
+            admission.note = put(bodies.note, BodyName::Note)?;
+            admission.facts = put(bodies.facts, BodyName::Facts)?;
         }
         self.note_upstream(&event)?;
-        let seq = self.batch.append(self.now, &event)?;
+        let seq = match (beginning, event.parts()) {
+            (Some(beginning), Some((known, rest))) => {
+                debug_assert_eq!(Some(&beginning), offer::beginning(known).as_ref(), "of this event");
+                self.batch.append_to(&beginning, self.now, &rest)?
+            }
+            _ => self.batch.append(self.now, &event)?,
+        };
         apply(&mut self.state, seq, self.now, &event)?;
         self.done.durable |= !matches!(event, Event::Refused { .. });
         self.done.events += 1;
@@ -397,7 +409,7 @@ impl<'a> Work<'a> {
     /// Remembers for which upstreams something was queued.
     fn note_upstream(&mut self, event: &Event) -> Result<(), IndexError> {
         let recipient = match event {
-            Event::Accepted(accepted) => accepted.recipient.clone(),
+            Event::Accepted(accepted) => accepted.admission.recipient.clone(),
             Event::Decided { message, .. } => self.state.message(*message)?.and_then(|message| message.recipient),
             _ => None,
         };

@@ -3,40 +3,39 @@
 use jiff::Timestamp;
 
 use crate::command::{
-    Accepted, AnswerTo, Content, Incoming, MessageType, NoRecipient, NoticeReason, PayloadRoot, QueueLimit, Refusal,
+    Accepted, AnswerTo, Content, MessageType, NoRecipient, NoticeReason, PayloadRoot, QueueLimit, Refusal,
     RoutingFacts, SchemaVerdict,
 };
 use crate::error::IndexError;
-use crate::event::{AcceptedMessage, BodyName, Event};
+use crate::event::{AcceptedMessage, Admission, BodyName, Event, Placement, Role};
 use crate::keys;
 use crate::message::{self, Attempts, Message, State as Life};
 use crate::names::{MessageId, Mnemonic, Party, Queue};
+use crate::offer::Offer;
 use crate::registry::{Direction, May};
 
 use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, route, settle};
 
 /// Decides about a message from a participant.
-pub(crate) fn accept(context: &mut Context<'_, '_>, incoming: Incoming) -> Result<Decision<Accepted>, IndexError> {
-    let known = context
-        .state
-        .get::<(u64, Mnemonic)>(&keys::identifier(incoming.message_id))?;
-    match (&incoming.sender, known) {
+pub(crate) fn accept(context: &mut Context<'_, '_>, offer: Offer) -> Result<Decision<Accepted>, IndexError> {
+    let known = context.state.get::<(u64, Mnemonic)>(&keys::identifier(offer.sent.id))?;
+    match (&offer.sent.sender, known) {
         (Party::Participant(sender), Some((_, owner))) if *sender != owner => {
-            Ok(foreign_identifier(sender, incoming.message_id, &owner))
+            Ok(foreign_identifier(sender, offer.sent.id, &owner))
         }
-        (_, known) => settle(decide(context, incoming, known.is_some())),
+        (_, known) => settle(decide(context, offer, known.is_some())),
     }
 }
 
-fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Result<Decision<Accepted>, Stop> {
-    let Party::Participant(sender) = incoming.sender.clone() else {
+fn decide(context: &mut Context<'_, '_>, offer: Offer, known: bool) -> Result<Decision<Accepted>, Stop> {
+    let Party::Participant(sender) = offer.sent.sender.clone() else {
         return Err(Refusal::Unavailable("only participants send through a door".to_owned()).into());
     };
-    open(context, &incoming)?;
-    fresh(context, incoming.message_id, known)?;
-    let (place, schema) = match &incoming.content {
+    open(context, &offer)?;
+    fresh(context, offer.sent.id, known)?;
+    let (mut placement, schema) = match &offer.content {
         Content::Request { root, routing, schema } => {
-            (request(context, &incoming.sender, root, routing)?, schema.clone())
+            (request(context, &offer.sent.sender, root, routing)?, schema.clone())
         }
         Content::Response {
             to: AnswerTo::Token(token),
@@ -50,30 +49,29 @@ fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Res
             return Err(Refusal::from(NoRecipient::UnknownToken).into());
         }
     };
-    incoming.attachments.map_err(Refusal::Attachments)?;
-    if incoming.file_references && matches!(place.recipient, Some(Party::Participant(_))) {
+    offer.attachments.map_err(Refusal::Attachments)?;
+    if offer.file_references && matches!(placement.recipient, Party::Participant(_)) {
         return Err(Refusal::FileReferences.into());
     }
-    alive(context, &incoming)?;
-    room(context, &place, &incoming, &sender)?;
+    alive(context, &offer)?;
+    room(context, &placement, &offer, &sender)?;
 
     let seq = context.next_seq;
     let answer = Accepted {
         seq,
         at: context.now,
-        recipient: place.recipient.clone().unwrap_or(Party::Gateway),
-        kind: place.kind.clone(),
-        message_type: place.message_type,
+        recipient: placement.recipient.clone(),
+        kind: placement.role.kind.clone(),
+        message_type: placement.role.message_type,
     };
-    let token = (place.message_type == MessageType::Request).then(|| context.token());
-    let mut place = place;
+    let token = (placement.role.message_type == MessageType::Request).then(|| context.token());
     if matches!(schema, SchemaVerdict::Invalid(_)) {
         // It never reaches its receiver, so that it cannot end the exchange either.
-        place.closes = false;
+        placement.role.closes = false;
     }
     let rejection = match schema {
         SchemaVerdict::Invalid(errors) => {
-            let message = outline(&incoming, &place);
+            let message = outline(&offer, &placement);
             let details = "The content does not fit the schema of its kind";
             let reason = NoticeReason::InvalidContent;
             let notice = notice::rejection(context, seq, &message, reason, details, errors);
@@ -84,7 +82,7 @@ fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Res
             return Err(Refusal::Unavailable("the schema of the kind cannot be used".to_owned()).into());
         }
     };
-    let accepted = planned(incoming, place, token, None);
+    let accepted = planned(offer, Some(placement.recipient), placement.role, token, None);
     let events = std::iter::once(accepted)
         .chain(rejection.into_iter().flatten())
         .collect();
@@ -94,24 +92,12 @@ fn decide(context: &mut Context<'_, '_>, incoming: Incoming, known: bool) -> Res
     })
 }
 
-/// Where a message goes, and what it is there.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) recipient: Option<Party>,
-    pub(super) message_type: MessageType,
-    pub(super) kind: Option<crate::names::KindName>,
-    pub(super) node: Option<crate::names::NodeId>,
-    pub(super) about: Option<u64>,
-    pub(super) original: Option<crate::names::MessageId>,
-    pub(super) closes: bool,
-}
-
 /// I9: when nothing can be promised, nothing is accepted.
-pub(super) fn open(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Refusal> {
+pub(super) fn open(context: &Context<'_, '_>, offer: &Offer) -> Result<(), Refusal> {
     if let Some(why) = context.closed {
         return Err(Refusal::Unavailable(why.to_owned()));
     }
-    if incoming.parts.iter().any(|part| part.number > BodyName::LAST_PART) {
+    if offer.parts.iter().any(|part| part.number > BodyName::LAST_PART) {
         return Err(Refusal::Unavailable("too many parts".to_owned()));
     }
     Ok(())
@@ -145,7 +131,7 @@ pub(super) fn request(
     sender: &Party,
     root: &PayloadRoot,
     facts: &RoutingFacts,
-) -> Result<Place, Refusal> {
+) -> Result<Placement, Refusal> {
     let registry = context.registry;
     let kind = match registry.kind_by_root(&root.namespace, &root.local) {
         Some((kind, Direction::Request)) => kind,
@@ -168,30 +154,30 @@ pub(super) fn request(
     if !registry.allows(&recipient, &kind.name, May::Provide) {
         return Err(denied(&recipient, Direction::Response));
     }
-    Ok(Place {
-        recipient: Some(recipient),
-        message_type: MessageType::Request,
-        kind: Some(kind.name.clone()),
-        node: None,
-        about: None,
-        original: None,
-        closes: false,
+    Ok(Placement {
+        recipient,
+        role: Role {
+            message_type: MessageType::Request,
+            kind: Some(kind.name.clone()),
+            node: None,
+            about: None,
+            original: None,
+            closes: false,
+        },
     })
 }
 
-fn alive(context: &Context<'_, '_>, incoming: &Incoming) -> Result<(), Refusal> {
-    match incoming.end_of_life {
+fn alive(context: &Context<'_, '_>, offer: &Offer) -> Result<(), Refusal> {
+    match offer.sent.end_of_life {
         Some(end) if end <= context.now => Err(Refusal::EndOfLife(end)),
         _ => Ok(()),
     }
 }
 
 /// The quota: of a participant's queue, or of this sender's share of an upstream's queue.
-fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &Mnemonic) -> Result<(), Stop> {
-    let Some(recipient) = &place.recipient else {
-        return Ok(());
-    };
-    let Some(queue) = message::queue(recipient, place.message_type, place.node.as_ref()) else {
+fn room(context: &Context<'_, '_>, placement: &Placement, offer: &Offer, sender: &Mnemonic) -> Result<(), Stop> {
+    let Placement { recipient, role } = placement;
+    let Some(queue) = message::queue(recipient, role.message_type, role.node.as_ref()) else {
         return Ok(());
     };
     let key = match &queue {
@@ -199,7 +185,7 @@ fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &
         _ => keys::count_queue(&queue),
     };
     let counters = context.state.counters(&key)?;
-    let octets: u64 = incoming.parts.iter().map(|part| part.octets.len() as u64).sum();
+    let octets: u64 = offer.parts.iter().map(|part| part.octets.len() as u64).sum();
     let settings = context.settings;
     let limit = if counters.messages >= settings.queue_messages {
         QueueLimit::Messages(settings.queue_messages)
@@ -213,72 +199,60 @@ fn room(context: &Context<'_, '_>, place: &Place, incoming: &Incoming, sender: &
 
 /// The accept event and its bodies.
 pub(super) fn planned(
-    incoming: Incoming,
-    place: Place,
+    offer: Offer,
+    recipient: Option<Party>,
+    role: Role,
     token: Option<[u8; 16]>,
     quarantine: Option<(String, Vec<u8>)>,
 ) -> Planned {
     let (quarantine, facts) = quarantine.unzip();
-    let node = if place.message_type == MessageType::Request {
-        incoming.node
+    let node = if role.message_type == MessageType::Request {
+        offer.node
     } else {
-        place.node
+        role.node
     };
-    let files = incoming.parts.iter().filter(|part| part.number != 0).count();
-    let event = AcceptedMessage {
-        id: incoming.message_id,
-        message_type: place.message_type,
-        door: incoming.door.to_owned(),
-        sender: incoming.sender,
-        remote_sender: incoming.remote_sender,
-        recipient: place.recipient,
-        kind: place.kind,
-        node,
+    let admission = Admission {
+        recipient,
+        role: Role { node, ..role },
         on_behalf: None,
-        reference: incoming.reference_id,
-        end_of_life: incoming.end_of_life,
-        test: incoming.test,
-        format: incoming.format,
         parts: Vec::new(),
         note: None,
         facts: None,
-        attachments: u16::try_from(files).unwrap_or(u16::MAX),
-        about: place.about,
-        original: place.original,
-        closes: place.closes,
         token,
         quarantine,
-        evidence: Some(incoming.evidence),
     };
-    let parts = incoming.parts.into_iter();
+    let parts = offer.parts.into_iter();
     let bodies = Bodies {
         parts: parts.map(|part| (part.number, part.octets)).collect(),
-        note: incoming.exchange_note,
+        note: offer.exchange_note,
         facts,
     };
+    let sent = offer.sent;
     Planned {
-        event: Event::Accepted(Box::new(event)),
+        event: Event::Accepted(Box::new(AcceptedMessage { sent, admission })),
+        beginning: offer.beginning,
         bodies,
     }
 }
 
 /// The message as far as queues and notices care, before it exists.
-fn outline(incoming: &Incoming, place: &Place) -> Message {
-    let node = if place.message_type == MessageType::Request {
-        &incoming.node
+fn outline(offer: &Offer, placement: &Placement) -> Message {
+    let Placement { recipient, role } = placement;
+    let node = if role.message_type == MessageType::Request {
+        &offer.node
     } else {
-        &place.node
+        &role.node
     };
     Message {
-        id: incoming.message_id,
-        message_type: place.message_type,
-        sender: incoming.sender.clone(),
+        id: offer.sent.id,
+        message_type: role.message_type,
+        sender: offer.sent.sender.clone(),
         remote_sender: None,
-        recipient: place.recipient.clone(),
-        kind: place.kind.clone(),
+        recipient: Some(recipient.clone()),
+        kind: role.kind.clone(),
         node: node.clone(),
         on_behalf: None,
-        reference: incoming.reference_id,
+        reference: offer.sent.reference,
         format: String::new(),
         parts: Vec::new(),
         note: None,
@@ -286,9 +260,9 @@ fn outline(incoming: &Incoming, place: &Place) -> Message {
         bytes: 0,
         accepted_at: crate::message::Micros(0),
         end_of_life: None,
-        test: incoming.test,
-        about: place.about,
-        original: place.original,
+        test: offer.sent.test,
+        about: role.about,
+        original: role.original,
         state: Life::Waiting,
         handed_out: false,
         attempts: Attempts::default(),

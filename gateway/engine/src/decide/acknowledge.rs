@@ -1,15 +1,16 @@
 //! Acknowledgement by the receiver.
 
-use crate::command::{Acknowledge, Acknowledged, Refusal};
+use crate::command::{Acknowledged, Refusal};
 use crate::error::IndexError;
 use crate::event::Event;
 use crate::keys;
 use crate::message::{Micros, State as Life};
+use crate::offer::OfferedAck;
 
-use super::{Context, Decision, Planned};
+use super::{Bodies, Context, Decision, Planned};
 
 /// Decides about an Ack: for a message that was handed out to this receiver and stands in its queue, in time or late.
-pub(crate) fn acknowledge(context: &Context<'_, '_>, ack: Acknowledge) -> Result<Decision<Acknowledged>, IndexError> {
+pub(crate) fn acknowledge(context: &Context<'_, '_>, ack: OfferedAck) -> Result<Decision<Acknowledged>, IndexError> {
     let key = keys::handed_out(ack.participant.as_str(), ack.target);
     let handed_out: Vec<u64> = context.state.get(&key)?.unwrap_or_default();
     let unknown = Refusal::TargetNotFound(ack.target);
@@ -21,7 +22,7 @@ pub(crate) fn acknowledge(context: &Context<'_, '_>, ack: Acknowledge) -> Result
     };
     let late = !matches!(message.state, Life::Leased { until } if until > Micros::from(context.now));
     let mut events: Vec<Planned> = Vec::new();
-    if !ack.accepted {
+    if !ack.receipt.accepted {
         let text = format!(
             "{} says that our signature on message {} (record {seq}) does not verify",
             ack.participant, ack.target
@@ -34,13 +35,16 @@ pub(crate) fn acknowledge(context: &Context<'_, '_>, ack: Acknowledge) -> Result
             .into(),
         );
     }
-    let event = Event::Acknowledged {
-        message: seq,
-        accepted: ack.accepted,
-        late,
-        evidence: ack.evidence,
+    let acknowledged = Planned {
+        event: Event::Acknowledged {
+            receipt: ack.receipt,
+            message: seq,
+            late,
+        },
+        beginning: ack.beginning,
+        bodies: Bodies::default(),
     };
-    events.insert(0, event.into());
+    events.insert(0, acknowledged);
     Ok(Decision {
         events,
         answer: Ok(Acknowledged { seq, late }),

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use crate::command::{Answer, MessageType, NoRecipient, PayloadRoot, Refusal};
+use crate::event::{Placement, Role};
 use crate::message::Message;
 use crate::names::{KindName, Mnemonic, Party};
 use crate::registry::{Direction, May, Registry};
 
-use super::accept::Place;
 use super::{Context, Stop};
 
 /// The token's text: the request's inner key, then 128 random bits.
@@ -32,7 +32,7 @@ pub(super) fn by_token(
     provider: &Mnemonic,
     token: &str,
     answer: &Answer,
-) -> Result<Place, Stop> {
+) -> Result<Placement, Stop> {
     let kind = match answer {
         Answer::Payload(root) => Some(payload_kind(context.registry, root)?),
         Answer::Rejected | Answer::Status => None,
@@ -78,15 +78,17 @@ fn find(context: &Context<'_, '_>, provider: &Party, token: &str) -> Result<(u64
 }
 
 /// Where the answer to a request goes.
-pub(super) fn back(seq: u64, request: &Message, answer: &Answer) -> Place {
-    Place {
-        recipient: Some(request.sender.clone()),
-        message_type: MessageType::Response,
-        kind: request.kind.clone(),
-        node: request.node.clone(),
-        about: Some(seq),
-        original: Some(request.id),
-        closes: is_final(answer),
+pub(super) fn back(seq: u64, request: &Message, answer: &Answer) -> Placement {
+    Placement {
+        recipient: request.sender.clone(),
+        role: Role {
+            message_type: MessageType::Response,
+            kind: request.kind.clone(),
+            node: request.node.clone(),
+            about: Some(seq),
+            original: Some(request.id),
+            closes: is_final(answer),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the gateway tells a sender about its message (AsyncProcessingStatus), as a message of its own.
 
 use crate::command::{MessageType, NOTICE_FORMAT, Notice, NoticeReason};
-use crate::event::{AcceptedMessage, Event};
+use crate::event::{AcceptedMessage, Admission, Event, Role, SentMessage};
 use crate::message::Message;
 use crate::names::Party;
 
@@ -56,37 +56,42 @@ pub(crate) fn rejection(
     } else {
         None
     };
-    let event = AcceptedMessage {
+    let sent = SentMessage {
         id: notice.message_id,
-        message_type,
         door: String::new(),
         sender: Party::Gateway,
         remote_sender: None,
-        recipient: Some(recipient),
-        kind: message.kind.clone(),
-        node,
-        on_behalf,
         reference: message.reference,
         end_of_life: None,
         test: message.test,
         format: NOTICE_FORMAT.to_owned(),
+        attachments: 0,
+        evidence: None,
+    };
+    let admission = Admission {
+        recipient: Some(recipient),
+        role: Role {
+            message_type,
+            kind: message.kind.clone(),
+            node,
+            about: Some(seq),
+            original: Some(message.id),
+            closes: false,
+        },
+        on_behalf,
         parts: Vec::new(),
         note: None,
         facts: None,
-        attachments: 0,
-        about: Some(seq),
-        original: Some(message.id),
-        closes: false,
         token: None,
         quarantine: None,
-        evidence: None,
     };
     let bodies = Bodies {
         parts: vec![(0, body)],
         ..Bodies::default()
     };
     Some(Planned {
-        event: Event::Accepted(Box::new(event)),
+        event: Event::Accepted(Box::new(AcceptedMessage { sent, admission })),
+        beginning: None,
         bodies,
     })
 }

@@ -86,25 +86,13 @@ fn placement(
     let (Party::Upstream(upstream), Some(facts)) = (&message.sender, facts) else {
         return Ok(Err("what is needed to place it is not kept any more".to_owned()));
     };
-    let place = match receive::place(context, upstream, facts)? {
-        Ok(place) => place,
+    let mut placement = match receive::place(context, upstream, facts)? {
+        Ok(placement) => placement,
         Err(unplaced) => return Ok(Err(unplaced.cause)),
     };
-    let Some(recipient) = place.recipient else {
-        return Ok(Err("nobody receives it".to_owned()));
-    };
-    Ok(Ok(Placement {
-        recipient,
-        message_type: place.message_type,
-        kind: place.kind,
+    if message.exchange.is_some() {
         // A request's own sub-queue stays: its answers go there.
-        node: if message.exchange.is_some() {
-            message.node.clone()
-        } else {
-            place.node
-        },
-        about: place.about,
-        original: place.original,
-        closes: place.closes,
-    }))
+        placement.role.node.clone_from(&message.node);
+    }
+    Ok(Ok(placement))
 }

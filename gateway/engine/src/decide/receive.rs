@@ -5,73 +5,70 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::command::{
-    Accepted, Answer, AnswerTo, Content, Incoming, MessageType, PayloadRoot, Received, Refusal, RoutingFacts,
-    SchemaVerdict,
+    Accepted, Answer, AnswerTo, Content, MessageType, PayloadRoot, Received, Refusal, RoutingFacts, SchemaVerdict,
 };
 use crate::error::IndexError;
+use crate::event::{Placement, Role};
 use crate::keys;
 use crate::message::Pulled;
 use crate::names::{MessageId, Party, UpstreamName};
+use crate::offer::Offer;
 
-use super::accept::{self, Place};
-use super::{Context, Decision, answer};
+use super::{Context, Decision, accept, answer};
 
-/// Decides about a pulled message.
+/// Decides about a pulled message; the upstream is its sender.
 pub(crate) fn receive(
     context: &mut Context<'_, '_>,
     upstream: &UpstreamName,
-    mut incoming: Incoming,
+    offer: Offer,
 ) -> Result<Decision<Received>, IndexError> {
-    incoming.sender = Party::Upstream(upstream.clone());
     if context
         .state
-        .get::<Pulled>(&keys::pulled(upstream, incoming.message_id))?
+        .get::<Pulled>(&keys::pulled(upstream, offer.sent.id))?
         .is_some()
     {
         return Ok(Decision::nothing(Received::Duplicate));
     }
-    if let Err(refusal) = accept::open(context, &incoming) {
+    if let Err(refusal) = accept::open(context, &offer) {
         return Ok(Decision::refuse(refusal));
     }
-    if let Err(fault) = incoming.attachments {
+    if let Err(fault) = offer.attachments {
         return Ok(Decision::refuse(Refusal::Attachments(fault)));
     }
-    let facts = Facts::of(&incoming.content);
+    let facts = Facts::of(&offer.content);
     let seq = context.next_seq;
-    let token = matches!(incoming.content, Content::Request { .. }).then(|| context.token());
-    let placed = place(context, upstream, &facts)?.and_then(|place| match facts.schema_errors {
-        0 => Ok(place),
+    let token = matches!(offer.content, Content::Request { .. }).then(|| context.token());
+    let placed = place(context, upstream, &facts)?.and_then(|placement| match facts.schema_errors {
+        0 => Ok(placement),
         n => Err(Unplaced {
             cause: format!("the payload does not fit its schema ({n} errors)"),
-            place: Some(place),
+            role: Some(placement.role),
         }),
     });
     match placed {
-        Ok(place) => {
+        Ok(Placement { recipient, role }) => {
             let accepted = Accepted {
                 seq,
                 at: context.now,
-                recipient: place.recipient.clone().unwrap_or(Party::Gateway),
-                kind: place.kind.clone(),
-                message_type: place.message_type,
+                recipient: recipient.clone(),
+                kind: role.kind.clone(),
+                message_type: role.message_type,
             };
-            let event = accept::planned(incoming, place, token, None);
+            let event = accept::planned(offer, Some(recipient), role, token, None);
             Ok(Decision {
                 events: vec![event],
                 answer: Ok(Received::Accepted(accepted)),
             })
         }
-        Err(Unplaced { cause, place }) => {
+        Err(Unplaced { cause, role }) => {
             // It must be placed again when a person retries it: until then it answers nothing.
-            let place = place.unwrap_or_else(|| unknown(context, &facts));
-            let place = Place {
-                recipient: None,
+            let role = Role {
                 about: None,
                 closes: false,
-                ..place
+                ..role.unwrap_or_else(|| unknown(context, &facts))
             };
             let octets = serde_json::to_vec(&facts).expect("facts are plain data, which JSON can hold");
-            let event = accept::planned(incoming, place, token, Some((cause.clone(), octets)));
+            let event = accept::planned(offer, None, role, token, Some((cause.clone(), octets)));
             Ok(Decision {
                 events: vec![event],
                 answer: Ok(Received::Quarantined { seq, cause }),
@@ -80,15 +77,15 @@ pub(crate) fn receive(
     }
 }
 
-/// Why a message has no place; `place` if it only must not go there unasked.
+/// Why a message has no place; `role` if it has one, but must not go there unasked.
 pub(super) struct Unplaced {
     pub(super) cause: String,
-    pub(super) place: Option<Place>,
+    pub(super) role: Option<Role>,
 }
 
 impl From<String> for Unplaced {
     fn from(cause: String) -> Self {
-        Self { cause, place: None }
+        Self { cause, role: None }
     }
 }
 
@@ -97,7 +94,7 @@ pub(super) fn place(
     context: &Context<'_, '_>,
     upstream: &UpstreamName,
     facts: &Facts,
-) -> Result<Result<Place, Unplaced>, IndexError> {
+) -> Result<Result<Placement, Unplaced>, IndexError> {
     match (facts.is_answer, facts.original) {
         (false, _) => Ok(place_request(context, upstream, facts)),
         (true, Some(original)) => place_answer(context, upstream, original, facts),
@@ -105,16 +102,16 @@ pub(super) fn place(
     }
 }
 
-fn place_request(context: &Context<'_, '_>, upstream: &UpstreamName, facts: &Facts) -> Result<Place, Unplaced> {
+fn place_request(context: &Context<'_, '_>, upstream: &UpstreamName, facts: &Facts) -> Result<Placement, Unplaced> {
     let Some(root) = facts.root() else {
         return Err("the request has no payload".to_owned().into());
     };
     let sender = Party::Upstream(upstream.clone());
     let routing = facts.routing();
-    let place = accept::request(context, &sender, &root, &routing).map_err(|refusal| refusal.to_string())?;
-    match &place.recipient {
-        Some(Party::Upstream(to)) => Err(format!("the route leads on to upstream {to}: no transit").into()),
-        _ => Ok(place),
+    let placement = accept::request(context, &sender, &root, &routing).map_err(|refusal| refusal.to_string())?;
+    match &placement.recipient {
+        Party::Upstream(to) => Err(format!("the route leads on to upstream {to}: no transit").into()),
+        _ => Ok(placement),
     }
 }
 
@@ -123,7 +120,7 @@ fn place_answer(
     upstream: &UpstreamName,
     original: MessageId,
     facts: &Facts,
-) -> Result<Result<Place, Unplaced>, IndexError> {
+) -> Result<Result<Placement, Unplaced>, IndexError> {
     let unknown = || {
         Ok(Err(format!(
             "no message went to {upstream} under the identifier {original}"
@@ -138,14 +135,16 @@ fn place_answer(
     };
     if about.message_type != MessageType::Request {
         // A status about an answer of ours goes to the provider that gave the answer.
-        return Ok(Ok(Place {
-            recipient: Some(about.sender.clone()),
-            message_type: MessageType::Status,
-            kind: about.kind.clone(),
-            node: None,
-            about: Some(seq),
-            original: Some(about.id),
-            closes: false,
+        return Ok(Ok(Placement {
+            recipient: about.sender.clone(),
+            role: Role {
+                message_type: MessageType::Status,
+                kind: about.kind.clone(),
+                node: None,
+                about: Some(seq),
+                original: Some(about.id),
+                closes: false,
+            },
         }));
     }
     if about.exchange.as_ref().is_none_or(|exchange| exchange.closed.is_some()) {
@@ -163,7 +162,7 @@ fn place_answer(
 }
 
 /// What little is known of a message without a place.
-fn unknown(context: &Context<'_, '_>, facts: &Facts) -> Place {
+fn unknown(context: &Context<'_, '_>, facts: &Facts) -> Role {
     let kind = facts.root().and_then(|root| {
         let (kind, _) = context.registry.kind_by_root(&root.namespace, &root.local)?;
         Some(kind.name.clone())
@@ -173,8 +172,7 @@ fn unknown(context: &Context<'_, '_>, facts: &Facts) -> Place {
     } else {
         MessageType::Request
     };
-    Place {
-        recipient: None,
+    Role {
         message_type,
         kind,
         node: None,

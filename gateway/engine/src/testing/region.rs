@@ -14,6 +14,7 @@ use crate::error::IndexError;
 use crate::event::Event;
 use crate::message::Message;
 use crate::names::{KindName, MessageId, Mnemonic, Party, UpstreamName};
+use crate::offer::Offer;
 use crate::registry::{Condition, Grant, Kind, May, Participant, Registry, RegistryContent, Route, Scope, Test};
 use crate::settings::Settings;
 use crate::state::{MemoryRows, State};
@@ -259,7 +260,7 @@ impl Region {
             random: &mut self.random,
         };
         let decision = decide(&mut context).unwrap();
-        for Planned { mut event, bodies } in decision.events {
+        for Planned { mut event, bodies, .. } in decision.events {
             let seq = self.events.len() as u64 + 1;
             if let Event::Accepted(accepted) = &mut event {
                 let spool = &mut self.spool;
@@ -272,13 +273,14 @@ impl Region {
                     spool.push(octets);
                     place
                 };
-                accepted.parts = bodies
+                let admission = &mut accepted.admission;
+                admission.parts = bodies
                     .parts
                     .into_iter()
                     .map(|(number, octets)| (number, put(octets)))
                     .collect();
-                accepted.note = bodies.note.map(&mut put);
-                accepted.facts = bodies.facts.map(&mut put);
+                admission.note = bodies.note.map(&mut put);
+                admission.facts = bodies.facts.map(&mut put);
             }
             let line = serde_json::to_string(&event).unwrap();
             let read: Event = serde_json::from_str(&line).unwrap();
@@ -291,11 +293,11 @@ impl Region {
     }
 
     pub(crate) fn accept(&mut self, incoming: Incoming) -> Result<Accepted, Refusal> {
-        self.run(|context| decide::accept::accept(context, incoming))
+        self.run(|context| decide::accept::accept(context, incoming.into()))
     }
 
     pub(crate) fn receive(&mut self, incoming: Incoming) -> Result<Received, Refusal> {
-        self.run(|context| decide::receive::receive(context, &upstream(), incoming))
+        self.run(|context| decide::receive::receive(context, &upstream(), Offer::pulled(&upstream(), incoming)))
     }
 
     pub(crate) fn take(&mut self, who: &str, from: TakeFrom) -> Option<Delivery> {
@@ -332,7 +334,7 @@ impl Region {
             accepted,
             evidence: evidence(),
         };
-        self.run(|context| decide::acknowledge::acknowledge(context, ack))
+        self.run(|context| decide::acknowledge::acknowledge(context, ack.into()))
     }
 
     pub(crate) fn start_forward(&mut self, seq: u64, id: MessageId) -> Result<(), Refusal> {

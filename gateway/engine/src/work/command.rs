@@ -3,12 +3,13 @@
 use tokio::sync::oneshot;
 
 use crate::command::{
-    Accepted, Acknowledge, Acknowledged, Delivery, ForwardOutcome, Incoming, QuarantineDecision, Received, Refusal,
-    RefusedCall, RegistryChange, RegistryDiff, Take,
+    Accepted, Acknowledged, Delivery, ForwardOutcome, QuarantineDecision, Received, Refusal, RefusedCall,
+    RegistryChange, RegistryDiff, Take,
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
 use crate::names::{MessageId, UpstreamName};
+use crate::offer::{Offer, OfferedAck};
 use crate::retention::Survivor;
 use crate::snapshot::DumpError;
 
@@ -16,11 +17,11 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// What the writer is asked to do.
 pub(crate) enum Command {
-    Accept(Box<Incoming>, Reply<Accepted>),
-    Receive(UpstreamName, Box<Incoming>, Reply<Received>),
+    Accept(Box<Offer>, Reply<Accepted>),
+    Receive(UpstreamName, Box<Offer>, Reply<Received>),
     UpstreamAcknowledged(UpstreamName, MessageId, Reply<()>),
     Take(Take, Reply<Option<Delivery>>),
-    Acknowledge(Box<Acknowledge>, Reply<Acknowledged>),
+    Acknowledge(Box<OfferedAck>, Reply<Acknowledged>),
     Refused(RefusedCall),
     Incident {
         kind: String,
