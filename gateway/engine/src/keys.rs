@@ -185,6 +185,15 @@ pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*key.last_chunk()?))
 }
 
+/// Whether the row is there only because of a message with a later seq than this. Of rows without a seq in the key that is
+/// not known, and the answer is no.
+pub(crate) fn came_after(key: &[u8], seq: u64) -> bool {
+    matches!(
+        key.first(),
+        Some(b'm' | b'r' | b'l' | b't' | b'q' | b'p' | b'b' | b'd' | b'o')
+    ) && last_number(key).is_some_and(|own| own > seq)
+}
+
 /// The moment after the family's letter.
 pub(crate) fn moment_of(key: &[u8]) -> Option<Micros> {
     Some(Micros::from_key(*key.get(1..)?.first_chunk()?))
@@ -233,6 +242,38 @@ mod tests {
         assert!(identifier(early) < identifier(late));
         assert!(identifier_at(late.time().unwrap()) <= identifier(late));
         assert!(identifier_at(late.time().unwrap()) > identifier(early));
+    }
+
+    #[test]
+    fn rows_of_later_messages_are_known_by_their_keys() {
+        let queue: Queue = "MUN001/requests".parse().unwrap();
+        let id: MessageId = "ffffffff-ffff-11e0-8000-000000000000".parse().unwrap();
+        let at = Micros(5);
+        for key in [
+            message(7),
+            ready(&queue, "gpzu", 7),
+            lease(at, 7),
+            end_of_life(at, 7),
+            quarantine(7),
+            copied(9, 7),
+            bodies_due(at, 7),
+            message_due(at, 7),
+            unanswered(at, 7),
+        ] {
+            assert!(
+                came_after(key.as_slice(), 6) && !came_after(key.as_slice(), 7),
+                "{key:?}"
+            );
+        }
+        for key in [
+            identifier(id),
+            handed_out("MUN001", id),
+            segment(7),
+            count_queue(&queue),
+            registry(),
+        ] {
+            assert!(!came_after(key.as_slice(), 0), "{key:?}");
+        }
     }
 
     #[test]
