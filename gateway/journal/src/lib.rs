@@ -43,6 +43,7 @@ mod snapshot;
 mod spool;
 mod store;
 pub mod verify;
+mod view;
 mod walk;
 mod writer;
 
@@ -52,5 +53,7 @@ pub use error::{BodyDamage, BodyError, CommitError, Damage, OpenError, ReadError
 pub use prefix::Prefix;
 pub use record::{Digest, Record};
 pub use recovery::{CutTail, Recovery};
+pub use setup::{Session, check_header, last_session};
 pub use snapshot::{Position, SnapshotReader, SnapshotWriter, Snapshots};
 pub use store::{Opened, Options, Sizes, SpoolSegment, Store, open};
+pub use view::{View, hold, view};

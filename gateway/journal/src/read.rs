@@ -53,15 +53,19 @@ pub struct Records {
 }
 
 impl Records {
-    /// Every record from `from_seq` on, the chain checked.
-    pub(crate) fn chained(disk: Arc<dyn Disk>, dir: &Path, from_seq: u64) -> Self {
+    /// Every record from `from_seq` on, up to `to_seq` if it is given, the chain checked.
+    pub(crate) fn chained(disk: Arc<dyn Disk>, dir: &Path, from_seq: u64, to_seq: Option<u64>) -> Self {
         let scope = Scope {
             from: Some(from_seq),
             chain: true,
             not_before: None,
             not_after: None,
         };
-        Self::new(Walk::new(disk, dir, scope), Filter::default())
+        let filter = Filter {
+            to_seq,
+            ..Filter::default()
+        };
+        Self::new(Walk::new(disk, dir, scope), filter)
     }
 
     fn new(walk: Result<Walk, ReadError>, filter: Filter) -> Self {

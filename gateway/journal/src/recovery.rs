@@ -84,8 +84,53 @@ pub(crate) fn recover(
     for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
         disk.sync_dir(dir).map_err(|error| io_error(dir, error))?;
     }
+    let End {
+        replay: end,
+        first_seq,
+        history,
+        cut,
+    } = find_end(&**disk, layout, Access::Write, closed_at)?;
+    let journal = adopt(
+        end.file.clone(),
+        end.path.clone(),
+        end.offset,
+        options.journal_segment_bytes,
+        health,
+    )?;
+    let (spool, spool_sizes) = recover_spool(&**disk, layout, options, health, &end.state)?;
+    Ok(Recovered {
+        journal,
+        journal_first: first_seq,
+        spool,
+        spool_segment: end.state.spool.segment,
+        last_seq: end.state.next_seq - 1,
+        last_digest: end.state.digest,
+        last_at: end.state.last_at,
+        cut,
+        closed: history.closed,
+        journal_sizes: history.sizes,
+        spool_sizes,
+    })
+}
+
+/// Where the journal ends.
+pub(crate) struct End {
+    pub(crate) replay: Replay,
+    /// Of the live segment.
+    pub(crate) first_seq: u64,
+    pub(crate) history: History,
+    pub(crate) cut: Option<CutTail>,
+}
+
+/// Finds the journal's end, with what has to be cut off behind it; changes nothing.
+pub(crate) fn find_end(
+    disk: &dyn Disk,
+    layout: &Layout,
+    access: Access,
+    closed_at: Option<u64>,
+) -> Result<End, OpenError> {
     let dir = &layout.journal;
-    let mut segments = journal_segments(&**disk, dir).map_err(|error| io_error(dir, error))?;
+    let mut segments = journal_segments(disk, dir).map_err(|error| io_error(dir, error))?;
     let live = match segments.pop() {
         Some(last) if last.form == Form::Raw => last,
         other => {
@@ -103,46 +148,30 @@ pub(crate) fn recover(
 
     let mut history = History::default();
     for segment in &segments {
-        history.add(&**disk, dir, segment)?;
+        history.add(disk, dir, segment)?;
     }
-    let mut end = Replay::open(&**disk, dir, &live, history.last.as_ref(), Access::Write)?;
-    let broken = end.run()?;
-    let torn = end.classify(broken)?;
-    let lost = end.first_without_body(&**disk, &layout.spool)?;
+    let mut replay = Replay::open(disk, dir, &live, history.last.as_ref(), access)?;
+    let broken = replay.run()?;
+    let torn = replay.classify(broken)?;
+    let lost = replay.first_without_body(disk, &layout.spool)?;
     let cut = match (lost, torn) {
-        (Some((index, why)), _) => Some(end.cut_from(index, why)),
+        (Some((index, why)), _) => Some(replay.cut_from(index, why)),
         (None, torn) => torn,
     };
     if let Some(closed_at) = closed_at {
-        end.check_orderly_end(closed_at, cut.as_ref())?;
+        replay.check_orderly_end(closed_at, cut.as_ref())?;
     }
-
-    let journal = adopt(
-        end.file.clone(),
-        end.path.clone(),
-        end.offset,
-        options.journal_segment_bytes,
-        health,
-    )?;
-    let (spool, spool_sizes) = recover_spool(&**disk, layout, options, health, &end.state)?;
-    Ok(Recovered {
-        journal,
-        journal_first: live.first_seq,
-        spool,
-        spool_segment: end.state.spool.segment,
-        last_seq: end.state.next_seq - 1,
-        last_digest: end.state.digest,
-        last_at: end.state.last_at,
+    Ok(End {
+        replay,
+        first_seq: live.first_seq,
+        history,
         cut,
-        closed: history.closed,
-        journal_sizes: history.sizes,
-        spool_sizes,
     })
 }
 
 /// The segments before the live one: that each goes on from the one before it.
 #[derive(Debug, Default)]
-struct History {
+pub(crate) struct History {
     /// Next sequence number, digest and time after the last segment.
     last: Option<(u64, Digest, Option<Timestamp>)>,
     closed: Vec<Closed>,

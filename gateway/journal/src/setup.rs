@@ -21,16 +21,50 @@ use crate::store::Options;
 /// The longest that a small file can be.
 const SMALL: u64 = 4096;
 
-/// How the last session stood when it wrote this: at its beginning, or at an orderly end.
+/// How a session stood when it wrote its mark: at its beginning, or at an orderly end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Session {
-    pub(crate) boot: String,
-    pub(crate) clean: bool,
-    pub(crate) last_seq: u64,
+pub struct Session {
+    /// The boot of the machine in which it ran.
+    pub boot: String,
+    /// Whether it ended in order. If not, it is running or was cut short.
+    pub clean: bool,
+    /// The last record: at its end if it ended in order, else at its beginning.
+    pub last_seq: u64,
+}
+
+/// The mark of the last session in a data directory; none if there is none or it makes no sense, as after a crash. Takes
+/// no lock.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn last_session(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Session>> {
+    Session::load(disk, &Layout::new(dir))
+}
+
+/// Checks the storage header of a data directory without its lock; false if there is none, and no data either.
+///
+/// # Errors
+/// [`OpenError::NewerFormat`], [`OpenError::Damaged`] if it cannot be read or is missing beside data, [`OpenError::Io`].
+pub fn check_header(disk: &dyn Disk, dir: &Path) -> Result<bool, OpenError> {
+    let layout = Layout::new(dir);
+    let path = layout.format();
+    if let Some(text) = read_small(disk, &path).map_err(|error| io_error(&path, error))? {
+        return check(&path, &text).map(|()| true);
+    }
+    if is_untouched(disk, &layout).map_err(|error| io_error(&layout.root, error))? {
+        return Ok(false);
+    }
+    let what = "the storage header is missing although there is data; restore it from a backup".to_owned();
+    Err(Damage {
+        file: path,
+        offset: 0,
+        seq: 0,
+        what,
+    }
+    .into())
 }
 
 impl Session {
-    /// What the last session left; nothing if the file is missing or does not make sense, as after a crash.
     pub(crate) fn load(disk: &dyn Disk, layout: &Layout) -> io::Result<Option<Self>> {
         Ok(read_small(disk, &layout.session())?.and_then(|text| serde_json::from_slice(&text).ok()))
     }
@@ -49,24 +83,12 @@ pub(crate) fn check_or_create(
     options: &Options,
     health: &Health,
 ) -> Result<bool, OpenError> {
-    let path = layout.format();
-    let found = read_small(disk, &path).map_err(|error| io_error(&path, error))?;
-    if let Some(text) = found {
-        check(&path, &text)?;
+    if check_header(disk, &layout.root)? {
         return Ok(false);
     }
+    let path = layout.format();
     for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
         disk.create_dir(dir).map_err(|error| io_error(dir, error))?;
-    }
-    if !is_untouched(disk, layout).map_err(|error| io_error(&layout.root, error))? {
-        let what = "the storage header is missing although there is data".to_owned();
-        return Err(Damage {
-            file: path,
-            offset: 0,
-            seq: 0,
-            what,
-        }
-        .into());
     }
     create(disk, layout, options, health).map_err(|error| match error {
         CommitError::NoSpace { path, error } => OpenError::Io { path, error },
@@ -94,7 +116,7 @@ fn check(path: &Path, text: &[u8]) -> Result<(), OpenError> {
             known: FORMAT,
         }),
         _ => {
-            let what = "the storage header is not readable".to_owned();
+            let what = "the storage header is not readable; restore it from a backup".to_owned();
             Err(Damage {
                 file: path.to_owned(),
                 offset: 0,
@@ -112,8 +134,8 @@ fn is_untouched(disk: &dyn Disk, layout: &Layout) -> io::Result<bool> {
         first_seq: 1,
         form: Form::Raw,
     };
-    let journal = journal_segments(disk, &layout.journal)?;
-    let spool = spool_segments(disk, &layout.spool)?;
+    let journal = if_there(journal_segments(disk, &layout.journal))?;
+    let spool = if_there(spool_segments(disk, &layout.spool))?;
     Ok(match journal.as_slice() {
         [] => true,
         [only] if *only == first => {
@@ -125,6 +147,14 @@ fn is_untouched(disk: &dyn Disk, layout: &Layout) -> io::Result<bool> {
         [1] => is_zero_from(&*disk.open(&spool_path(&layout.spool, 1), Access::Read)?, spool::HEADER)?,
         _ => false,
     })
+}
+
+/// What a folder that is not there holds: nothing.
+fn if_there<T: Default>(listed: io::Result<T>) -> io::Result<T> {
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        listed => listed,
+    }
 }
 
 fn create(disk: &dyn Disk, layout: &Layout, options: &Options, health: &Health) -> Result<(), CommitError> {

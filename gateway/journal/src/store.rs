@@ -166,7 +166,12 @@ impl Store {
     ///
     /// A record that is not here any more is the first item, as [`ReadError::Archived`](crate::ReadError::Archived).
     pub fn events(&self, from_seq: u64) -> Records {
-        Records::chained(Arc::clone(&self.writer.disk), &self.writer.layout.journal, from_seq)
+        Records::chained(
+            Arc::clone(&self.writer.disk),
+            &self.writer.layout.journal,
+            from_seq,
+            None,
+        )
     }
 
     /// Whether the live journal segment is nearly full, so that it is time to append a checkpoint, commit, and

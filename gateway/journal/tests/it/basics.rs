@@ -363,3 +363,59 @@ fn a_newer_format_is_refused() {
     disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 1\n".to_vec());
     assert!(disk.open_store().is_ok());
 }
+
+#[test]
+fn a_header_that_is_junk_newer_or_missing_beside_data_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let check = || journal::check_header(&RealDisk, dir);
+    assert!(!check().unwrap(), "nothing was ever stored");
+    assert!(journal::view(dir, RealDisk::shared()).unwrap().is_none());
+    let mut store = journal::open(dir, small(), RealDisk::shared()).unwrap().store;
+    accept(&mut store, 1, 10).unwrap();
+    store.close().unwrap();
+    assert!(check().unwrap());
+    let header = dir.join("FORMAT");
+    std::fs::write(&header, "rsmev storage, format 2\n").unwrap();
+    assert!(matches!(check(), Err(OpenError::NewerFormat { found: 2, .. })));
+    std::fs::write(&header, "junk").unwrap();
+    assert!(check().unwrap_err().to_string().contains("not readable"));
+    std::fs::remove_file(&header).unwrap();
+    assert!(
+        check()
+            .unwrap_err()
+            .to_string()
+            .contains("missing although there is data")
+    );
+}
+
+#[test]
+fn a_view_ends_where_a_start_would_and_leaves_a_torn_end_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut store = journal::open(dir, small(), RealDisk::shared()).unwrap().store;
+    for number in 1..=3 {
+        accept(&mut store, number, 10).unwrap();
+    }
+    drop(store);
+    let live = dir.join("journal").join(format!("{:020}.journal", 1));
+    let mut octets = std::fs::read(&live).unwrap();
+    let last = octets
+        .windows(12)
+        .rposition(|window| window == b"\"accepted\":3")
+        .unwrap();
+    octets[last..].fill(0);
+    std::fs::write(&live, &octets).unwrap();
+
+    let view = journal::view(dir, RealDisk::shared()).unwrap().unwrap();
+    assert_eq!(view.position().seq, 2);
+    assert_eq!(view.recovery().cut.as_ref().map(|cut| cut.first_seq), Some(3));
+    let seqs: Vec<u64> = view.events(1).map(|record| record.unwrap().seq).collect();
+    assert_eq!(seqs, [1, 2]);
+    let held = journal::open(dir, small(), RealDisk::shared());
+    assert!(matches!(held, Err(OpenError::Locked { .. })));
+    drop(view);
+    assert!(std::fs::read(&live).unwrap() == octets);
+    let opened = journal::open(dir, small(), RealDisk::shared()).unwrap();
+    assert_eq!(opened.store.last_seq(), 2);
+}
