@@ -196,7 +196,7 @@ async fn whole(dir: &Path, options: &Options) -> Measured {
         certificate,
     })
     .expect("an engine");
-    engine.apply_registry(registry()).await.expect("a registry");
+    engine.apply_registry(registry(), "bench").await.expect("a registry");
     let caller = engine.clone();
     let measured = measure(options, move |n| {
         let engine = caller.clone();

@@ -15,7 +15,7 @@ use crate::command::{ForwardOutcome, MessageType};
 use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
 use crate::keys;
-use crate::message::{Attempts, Exchange, Held, Message, Micros, Pulled, State as Life};
+use crate::message::{Attempts, Exchange, Held, JournalCut, Message, Micros, Pulled, State as Life};
 use crate::names::Party;
 use crate::state::State;
 
@@ -63,6 +63,15 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
         }
         Event::Registry { digest, .. } => {
             state.put(keys::registry(), digest);
+            Ok(())
+        }
+        Event::JournalCut { known, end, .. } => {
+            let (known, end) = (*known, *end);
+            state.put(keys::journal_cut(), &JournalCut { at, known, end });
+            Ok(())
+        }
+        Event::JournalCutAcknowledged { .. } => {
+            state.remove(keys::journal_cut());
             Ok(())
         }
         Event::Relocated { message, body, to, .. } => relocated(state, *message, *body, *to),

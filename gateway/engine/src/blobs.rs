@@ -24,9 +24,15 @@ pub(crate) fn digest(octets: &[u8]) -> String {
 
 impl Blobs {
     pub(crate) fn open(disk: Arc<dyn Disk>, data_dir: &Path) -> io::Result<Self> {
+        let blobs = Self::at(disk, data_dir);
+        blobs.disk.create_dir(&blobs.dir)?;
+        Ok(blobs)
+    }
+
+    /// The folder, to be read, if it is there.
+    pub(crate) fn at(disk: Arc<dyn Disk>, data_dir: &Path) -> Self {
         let dir = data_dir.join("registry");
-        disk.create_dir(&dir)?;
-        Ok(Self { disk, dir })
+        Self { disk, dir }
     }
 
     pub(crate) fn path(&self, digest: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What the gateway's readiness depends on (DESIGN §11, `/ready`).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,7 +22,14 @@ pub struct Condition {
 
 /// The engine's own conditions.
 #[derive(Debug)]
-pub(crate) struct Conditions(Mutex<Vec<Condition>>);
+pub(crate) struct Conditions(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    all: Vec<Condition>,
+    /// What stays bad until a person takes note of it: name, message and remedy.
+    held: Option<(&'static str, String, &'static str)>,
+}
 
 /// The conditions by name.
 pub(crate) const JOURNAL: &str = "journal";
@@ -40,16 +47,35 @@ impl Conditions {
             message: "ok".to_owned(),
             remedy: String::new(),
         };
-        Self(Mutex::new([JOURNAL, SPOOL, INDEX, DISK, CLOCK].map(good).into()))
+        let all = [JOURNAL, SPOOL, INDEX, DISK, CLOCK].map(good).into();
+        Self(Mutex::new(State { all, held: None }))
     }
 
     pub(crate) fn all(&self) -> Vec<Condition> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().all.clone()
     }
 
-    /// All is well again.
+    /// All is well again, but for what is held.
     pub(crate) fn good(&self, name: &str, now: Timestamp) {
-        self.set(name, true, "ok", "", now);
+        let held = self.lock().held.clone();
+        match held {
+            Some((held, message, remedy)) if held == name => self.set(name, false, &message, remedy, now),
+            _ => self.set(name, true, "ok", "", now),
+        }
+    }
+
+    /// Something is wrong until it is [released](Self::release).
+    pub(crate) fn hold(&self, name: &'static str, message: String, remedy: &'static str, now: Timestamp) {
+        self.lock().held = Some((name, message, remedy));
+        self.good(name, now);
+    }
+
+    /// A person has taken note of what was held.
+    pub(crate) fn release(&self, now: Timestamp) {
+        let held = self.lock().held.take();
+        if let Some((name, _, _)) = held {
+            self.good(name, now);
+        }
     }
 
     /// Something is wrong; logged when it begins.
@@ -58,8 +84,8 @@ impl Conditions {
     }
 
     fn set(&self, name: &str, ok: bool, message: &str, remedy: &str, now: Timestamp) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(condition) = all.iter_mut().find(|condition| condition.name == name) else {
+        let mut state = self.lock();
+        let Some(condition) = state.all.iter_mut().find(|condition| condition.name == name) else {
             return;
         };
         if condition.ok != ok {
@@ -75,5 +101,9 @@ impl Conditions {
             message.clone_into(&mut condition.message);
             remedy.clone_into(&mut condition.remedy);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gost::{Certificate, Signer};
 use jiff::Timestamp;
 use journal::disk::Disk;
-use journal::{BodyError, Location, ReadError};
+use journal::{BodyError, Location, Position, ReadError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::blobs::{self, Blobs};
@@ -22,6 +23,7 @@ use crate::error::{IndexError, RegistryError, StartError};
 use crate::event::Event;
 use crate::inspect;
 use crate::keys;
+use crate::message::JournalCut;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Mnemonic, NodeId, Queue, UpstreamName};
 use crate::offer::Offer;
@@ -75,14 +77,19 @@ impl Engine {
             signer,
             certificate,
         } = start;
-        let Recovered { opened, index, last_at } = recover::open(&settings, Arc::clone(&disk))?;
+        let Recovered {
+            opened,
+            index,
+            last_at,
+            cut,
+        } = recover::open(&settings, Arc::clone(&disk))?;
         let io = |error| StartError::Io {
             path: settings.data_dir.join("registry"),
             error,
         };
         let blobs = Blobs::open(Arc::clone(&disk), &settings.data_dir).map_err(io)?;
         blobs.put(certificate.der()).map_err(io)?;
-        let registry = current_registry(&index, &blobs)?;
+        let registry = current_registry(&State::new(&*index), &blobs)?;
         let boot = disk.boot_id().unwrap_or_default();
         let tick = settings.tick;
         let capacity = settings.waiting_commands.max(1);
@@ -125,7 +132,14 @@ impl Engine {
             house: House::new(now, last_seq, snapshot_seq),
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        writer.begin(Event::Started { version, boot })?;
+        let cut = cut.map(|cut| Event::JournalCut {
+            known: cut.known.seq,
+            known_digest: hex::encode(cut.known.digest),
+            end: cut.end.seq,
+            end_digest: hex::encode(cut.end.digest),
+        });
+        writer.begin(std::iter::once(Event::Started { version, boot }).chain(cut).collect())?;
+        shared.hold_journal_cut()?;
         spawn(writer, &shared, tick, commands.downgrade()).map_err(|error| StartError::Io {
             path: shared.settings.data_dir.clone(),
             error,
@@ -194,6 +208,15 @@ impl Engine {
         }
     }
 
+    /// A person has taken note of the journal's cut: the condition `journal` is in order again.
+    ///
+    /// # Errors
+    /// `NoCut` if there is nothing to take note of, `Unavailable`.
+    pub async fn acknowledge_journal_cut(&self, by: &str, reason: &str) -> Result<(), Refusal> {
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        self.ask(|reply| Command::AcknowledgeCut { by, reason, reply }).await
+    }
+
     /// The registry as it is now.
     pub fn registry(&self) -> Arc<Registry> {
         self.shared.registry()
@@ -204,11 +227,11 @@ impl Engine {
         self.shared.registry_changes.subscribe()
     }
 
-    /// Applies a registry change: stores its files, then commits the event that names them.
+    /// Applies a registry change of `by`, whom the journal names: stores its files, then commits the event that names them.
     ///
     /// # Errors
     /// See [`RegistryError`]; nothing was changed then.
-    pub async fn apply_registry(&self, mut change: RegistryChange) -> Result<RegistryDiff, RegistryError> {
+    pub async fn apply_registry(&self, mut change: RegistryChange, by: &str) -> Result<RegistryDiff, RegistryError> {
         let files = std::mem::take(&mut change.blobs);
         let blobs = self.shared.blobs.clone();
         let store = move || {
@@ -227,7 +250,9 @@ impl Engine {
         let ended = || RegistryError::Unavailable(ENDED.to_owned());
         tokio::task::spawn_blocking(store).await.map_err(|_| ended())??;
         let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command::Registry(Box::new(change), reply)).await;
+        let by = by.to_owned();
+        let change = Box::new(change);
+        let sent = self.commands.send(Command::Registry { change, by, reply }).await;
         sent.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
@@ -372,13 +397,10 @@ impl Engine {
             spool_bytes: sizes.spool_bytes,
             spool_needed_bytes: needed,
             journal_bytes: sizes.journal_bytes,
-            journal_last_seq: self
-                .shared
-                .index
-                .position()
-                .ok()
-                .flatten()
-                .map_or(0, |position| position.seq),
+            journal_last_seq: self.shared.last_seq.load(Ordering::Relaxed),
+            journal_cut: self
+                .read(|state| state.get::<JournalCut>(&keys::journal_cut()))
+                .is_some(),
             disk_free_bytes: sizes.free_bytes.unwrap_or(0),
         }
     }
@@ -456,9 +478,17 @@ pub fn rebuild_index(settings: &Settings, disk: Arc<dyn Disk>) -> Result<u64, St
     recover::rebuild_now(settings, disk)
 }
 
+/// How far the index of a stopped gateway reflects the journal; none if there is no index that tells. A journal that does
+/// not reach there was cut.
+///
+/// # Errors
+/// The store is in use, or its lock cannot be taken.
+pub fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Result<Option<Position>, StartError> {
+    recover::known_position(settings, disk)
+}
+
 /// The registry that the index points to.
-fn current_registry(index: &crate::index::Index, blobs: &Blobs) -> Result<Registry, StartError> {
-    let state = State::new(index);
+pub(crate) fn current_registry(state: &State<'_>, blobs: &Blobs) -> Result<Registry, StartError> {
     let Some(digest) = state.get::<String>(&keys::registry())? else {
         return Ok(Registry::default());
     };

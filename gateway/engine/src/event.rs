@@ -103,6 +103,9 @@ pub enum Event {
     Registry {
         /// Streebog-256 of the content's file.
         digest: String,
+        /// Who changed it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
         /// What was changed.
         diff: RegistryDiff,
     },
@@ -132,6 +135,24 @@ pub enum Event {
         kind: String,
         /// What happened, without payload.
         text: String,
+    },
+    /// A start found that the journal lacks records which were durable: it was cut off, or replaced.
+    JournalCut {
+        /// The last durable record that the index knew.
+        known: u64,
+        /// Its digest, hexadecimal.
+        known_digest: String,
+        /// Where the journal ended.
+        end: u64,
+        /// The digest of the record there, hexadecimal.
+        end_digest: String,
+    },
+    /// A person has taken note of it.
+    JournalCutAcknowledged {
+        /// Who.
+        by: String,
+        /// The person's words.
+        reason: String,
     },
     /// The gateway vouches for the journal up to here.
     Checkpoint {

@@ -124,6 +124,11 @@ pub(crate) fn registry() -> Key {
     Key::new(b'z').text("registry")
 }
 
+/// `z journal_cut` → [`JournalCut`](crate::message::JournalCut), until a person takes note of it.
+pub(crate) fn journal_cut() -> Key {
+    Key::new(b'z').text("journal_cut")
+}
+
 /// A key under construction, or the beginning that a family of keys shares.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(Vec<u8>);

@@ -40,13 +40,16 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod trace;
+pub mod units;
+mod view;
 mod work;
 mod writer;
 
 pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
-pub use engine::{Engine, Start, rebuild_index};
+pub use engine::{Engine, Start, known_position, rebuild_index};
 pub use error::{IndexError, RegistryError, StartError};
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use settings::Settings;
 pub use trace::{TraceEntry, trace};
+pub use view::View;

@@ -195,3 +195,29 @@ pub(crate) struct Needed {
     /// … to.
     pub(crate) last: u64,
 }
+
+/// Records of the journal that were durable and are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JournalCut {
+    pub(crate) at: Micros,
+    /// The last one that was known.
+    pub(crate) known: u64,
+    /// Where the journal ended.
+    pub(crate) end: u64,
+}
+
+impl JournalCut {
+    /// For `/ready`.
+    pub(crate) fn message(&self) -> String {
+        let Self { at, known, end } = self;
+        let at = at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ");
+        if known > end {
+            let first = end + 1;
+            format!(
+                "the start at {at} found that records {first} to {known} of the journal, which were durable, are gone"
+            )
+        } else {
+            format!("the start at {at} found that record {known} of the journal is not the one that was durable")
+        }
+    }
+}

@@ -47,6 +47,8 @@ pub struct Gauges {
     pub journal_bytes: u64,
     /// Sequence number of the last record.
     pub journal_last_seq: u64,
+    /// The journal was found cut, and nobody has taken note of it.
+    pub journal_cut: bool,
     /// Free octets on the disk.
     pub disk_free_bytes: u64,
 }

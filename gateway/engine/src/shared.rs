@@ -1,6 +1,7 @@
 //! What the handle, the writer and its helpers share.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -10,12 +11,16 @@ use tokio::sync::{Notify, watch};
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, JOURNAL};
+use crate::error::IndexError;
 use crate::index::Index;
+use crate::keys;
+use crate::message::JournalCut;
 use crate::metrics::EngineMetrics;
 use crate::names::UpstreamName;
 use crate::registry::Registry;
 use crate::settings::Settings;
+use crate::state::State;
 
 /// Shared parts of an engine.
 pub(crate) struct Shared {
@@ -28,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) conditions: Conditions,
     pub(crate) metrics: EngineMetrics,
     pub(crate) sizes: Mutex<(Sizes, u64)>,
+    /// Sequence number of the journal's last record.
+    pub(crate) last_seq: AtomicU64,
     pub(crate) moved: Moved,
     pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) registry_changes: watch::Sender<u64>,
@@ -56,6 +63,7 @@ impl Shared {
             conditions,
             metrics: EngineMetrics::default(),
             sizes: Mutex::default(),
+            last_seq: AtomicU64::new(0),
             moved: Moved::default(),
             failed: watch::Sender::new(None),
             registry_changes: watch::Sender::new(0),
@@ -82,6 +90,16 @@ impl Shared {
     pub(crate) fn work(&self, upstream: &UpstreamName) -> Arc<Notify> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(work.entry(upstream.clone()).or_default())
+    }
+
+    /// Shows a cut of the journal that nobody has taken note of.
+    pub(crate) fn hold_journal_cut(&self) -> Result<(), IndexError> {
+        let cut = State::new(&*self.index).get::<JournalCut>(&keys::journal_cut())?;
+        if let Some(cut) = cut {
+            let remedy = "look for the records in backups and shipped checkpoints; then `rsmev journal acknowledge`";
+            self.conditions.hold(JOURNAL, cut.message(), remedy, self.now());
+        }
+        Ok(())
     }
 
     /// The engine has failed for good.

@@ -43,6 +43,14 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Rows with changes that are known already.
+    pub(crate) fn over(rows: &'a dyn Rows, overlay: Overlay) -> Self {
+        Self {
+            overlay,
+            ..Self::new(rows)
+        }
+    }
+
     /// The changes made.
     pub(crate) fn into_overlay(self) -> Overlay {
         self.overlay

@@ -5,6 +5,7 @@ mod command;
 mod done;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use journal::{Batch, CommitError};
@@ -157,7 +158,12 @@ impl<'a> Work<'a> {
                     reply,
                 )
             }
-            Command::Registry(change, reply) => self.change_registry(*change, reply),
+            Command::AcknowledgeCut { by, reason, reply } => {
+                let decision = self.decide(|context| decide::quarantine::journal_cut(context, by, &reason))?;
+                self.done.cut_acknowledged |= decision.answer.is_ok();
+                self.settle(decision, reply)
+            }
+            Command::Registry { change, by, reply } => self.change_registry(*change, by, reply),
             Command::ForwardStarted(seq, id, reply) => {
                 let decision = self.decide(|context| decide::forward::started(context, seq, id))?;
                 self.settle(decision, reply)
@@ -282,6 +288,7 @@ impl<'a> Work<'a> {
     fn change_registry(
         &mut self,
         change: RegistryChange,
+        by: String,
         reply: oneshot::Sender<Result<RegistryDiff, RegistryError>>,
     ) -> Result<(), Failure> {
         let result = self.merge_registry(change);
@@ -291,6 +298,7 @@ impl<'a> Work<'a> {
                 self.done.registry = Some(Arc::clone(registry));
                 Some(Event::Registry {
                     digest: digest.clone(),
+                    by,
                     diff: diff.clone(),
                 })
             }
@@ -444,10 +452,15 @@ impl<'a> Work<'a> {
             Err(error) => return (answers, done.news(), Err(error.into())),
         };
         let shared = &desk.shared;
+        shared.last_seq.store(committed.position.seq, Ordering::Relaxed);
         shared.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most some hundred commands")]
         shared.metrics.commit_batch_size.observe(done.commands as f64);
-        if let Err(error) = shared.index.apply(&state.into_overlay(), committed.position) {
+        // What is not durable yet changes no rows, and the index never says that it reflects it: so a journal that ends
+        // before the index's position was cut.
+        if done.durable
+            && let Err(error) = shared.index.apply(&state.into_overlay(), committed.position)
+        {
             return (answers, done.news(), Err(error.into()));
         }
         desk.last_at = desk.last_at.max(now);

@@ -18,6 +18,7 @@ use crate::retention;
 use crate::shared::Shared;
 use crate::snapshot::{self, DumpError};
 use crate::state::State;
+use crate::units::{show_seconds, show_size};
 use crate::work::{Command, Desk, Done, Failure, Work};
 
 /// Commands in a batch.
@@ -50,6 +51,8 @@ pub(crate) struct House {
     stuck: Vec<u64>,
     /// A commit found no space since the last tick that found enough.
     no_space: bool,
+    /// The first events of the session, if there was no space for them.
+    unwritten: Vec<Event>,
 }
 
 impl House {
@@ -64,13 +67,29 @@ impl House {
 }
 
 impl Writer {
-    /// Writes the first event of a session.
-    pub(crate) fn begin(&mut self, event: Event) -> Result<(), StartError> {
+    /// Writes the first events of a session.
+    pub(crate) fn begin(&mut self, events: Vec<Event>) -> Result<(), StartError> {
         // Without space the engine starts all the same: it can hand out and be looked at, and resumes by itself.
-        match self.record(vec![event]) {
-            Ok(_) => Ok(()),
+        match self.record(events.clone()) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.house.unwritten = events;
+                Ok(())
+            }
             Err(why) => Err(StartError::Commit(CommitError::Fatal(why))),
         }
+    }
+
+    /// Writes the first events of a session when there is space again.
+    fn begin_late(&mut self) -> Result<(), String> {
+        let events = std::mem::take(&mut self.house.unwritten);
+        if events.is_empty() {
+            return Ok(());
+        }
+        if !self.record(events.clone())? {
+            self.house.unwritten = events;
+        }
+        self.shared.hold_journal_cut().map_err(|error| error.to_string())
     }
 
     /// Works until it is told to stop, or nobody can tell it anything any more, or it fails for good.
@@ -248,6 +267,7 @@ impl Writer {
     fn tick(&mut self) -> Result<(), String> {
         let now = self.shared.now();
         self.watch_disk_and_clock(now);
+        self.begin_late()?;
         let new = self.store.last_seq() > self.house.checkpoint_seq;
         let age = now.duration_since(self.house.checkpoint_at);
         if new && age.abs() >= self.shared.settings.checkpoint_every {
@@ -282,7 +302,8 @@ impl Writer {
         match sizes.free_bytes {
             Some(free) if free < wanted => {
                 self.house.no_space = true;
-                let text = format!("{free} octets free, {wanted} wanted (limits.disk_reserve)");
+                let (free, wanted) = (show_size(free), show_size(wanted));
+                let text = format!("{free} free, {wanted} wanted (limits.disk_reserve)");
                 let remedy = "make room on the disk that holds data_dir; the gateway goes on by itself then";
                 conditions.bad(DISK, &text, remedy, now);
             }
@@ -293,7 +314,8 @@ impl Writer {
         }
         let behind = self.desk.last_at.duration_since(now);
         if behind > CLOCK_BEHIND {
-            let text = format!("the clock stands {behind:#} behind the last record of the journal");
+            let behind = show_seconds(behind.as_secs().unsigned_abs());
+            let text = format!("the clock stands {behind} behind the last record of the journal");
             conditions.bad(
                 CLOCK,
                 &text,

@@ -262,6 +262,15 @@ pub(crate) enum Journal {
     Verify(JournalVerify),
     /// Write records to standard output
     Export(JournalExport),
+    /// Take note of a cut of the journal, so that /ready is in order again
+    Acknowledge(JournalAcknowledge),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalAcknowledge {
+    /// What is known about it, for the journal
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Args)]

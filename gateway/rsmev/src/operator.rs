@@ -1,13 +1,14 @@
 //! What an operator can ask of a gateway, running or stopped: one request type, one place that carries it out.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use engine::Engine;
-use engine::command::{QuarantineDecision, RegistryChange};
+use engine::command::{QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange};
 use engine::names::{MessageId, Queue};
 use engine::registry::RegistryContent;
+use engine::{Engine, View};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -39,6 +40,11 @@ pub(crate) enum Request {
         ids: Vec<MessageId>,
         /// The reason of a rejection.
         reason: Option<String>,
+    },
+    /// A person takes note of the journal's cut.
+    AcknowledgeCut {
+        /// The person's words.
+        reason: String,
     },
     /// The registry's content.
     Registry,
@@ -103,17 +109,110 @@ pub(crate) struct Decided {
     pub(crate) error: Option<String>,
 }
 
+impl Request {
+    /// Whether it can be answered without changing anything.
+    pub(crate) fn only_looks(&self) -> bool {
+        match self {
+            Self::Queues | Self::Queue { .. } | Self::Quarantine | Self::Registry | Self::RegistryFiles => true,
+            Self::Trace { .. }
+            | Self::Decide { .. }
+            | Self::AcknowledgeCut { .. }
+            | Self::JournalEnd
+            | Self::RegistryApply { .. } => false,
+        }
+    }
+}
+
+/// What can be looked at in a running gateway and in the store of a stopped one.
+pub(crate) trait Look {
+    fn queues(&self) -> Result<Vec<QueueStatus>, String>;
+    fn queue(&self, queue: &Queue, limit: usize) -> Result<Vec<QueuedMessage>, String>;
+    fn quarantine(&self) -> Result<Vec<Quarantined>, String>;
+    fn registry(&self) -> RegistryContent;
+    fn blob(&self, hash: &str) -> io::Result<Vec<u8>>;
+}
+
+impl Look for Engine {
+    fn queues(&self) -> Result<Vec<QueueStatus>, String> {
+        Ok(self.queues())
+    }
+
+    fn queue(&self, queue: &Queue, limit: usize) -> Result<Vec<QueuedMessage>, String> {
+        Ok(self.queue(queue, limit))
+    }
+
+    fn quarantine(&self) -> Result<Vec<Quarantined>, String> {
+        Ok(self.quarantine())
+    }
+
+    fn registry(&self) -> RegistryContent {
+        self.registry().content().clone()
+    }
+
+    fn blob(&self, hash: &str) -> io::Result<Vec<u8>> {
+        self.blob(hash)
+    }
+}
+
+impl Look for View {
+    fn queues(&self) -> Result<Vec<QueueStatus>, String> {
+        self.queues().map_err(text)
+    }
+
+    fn queue(&self, queue: &Queue, limit: usize) -> Result<Vec<QueuedMessage>, String> {
+        self.queue(queue, limit).map_err(text)
+    }
+
+    fn quarantine(&self) -> Result<Vec<Quarantined>, String> {
+        self.quarantine().map_err(text)
+    }
+
+    fn registry(&self) -> RegistryContent {
+        self.registry().content().clone()
+    }
+
+    fn blob(&self, hash: &str) -> io::Result<Vec<u8>> {
+        self.blob(hash)
+    }
+}
+
+/// Answers what [only looks](Request::only_looks). The error is a text for a person.
+pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
+    match request {
+        Request::Queues => at.queues().and_then(to_json),
+        Request::Queue { queue, limit } => {
+            let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+            at.queue(queue, limit).and_then(|messages| {
+                // A participant that was removed may have left messages behind.
+                if messages.is_empty() {
+                    known(queue, &at.registry())?;
+                }
+                to_json(messages)
+            })
+        }
+        Request::Quarantine => at.quarantine().and_then(to_json),
+        Request::Registry => to_json(at.registry()),
+        Request::RegistryFiles => {
+            let content = at.registry();
+            let read = |hash: &str| at.blob(hash).map_err(|error| format!("registry file {hash}: {error}"));
+            stored::blobs(&content, read).and_then(|blobs| {
+                let blobs = Blobs(blobs);
+                to_json(RegistryFiles { content, blobs })
+            })
+        }
+        Request::Trace { .. }
+        | Request::Decide { .. }
+        | Request::AcknowledgeCut { .. }
+        | Request::JournalEnd
+        | Request::RegistryApply { .. } => Err("this needs more than a look at the store".to_owned()),
+    }
+}
+
 /// Carries a request out; `by` is who asks, for the journal. The error is a text for a person.
 pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Result<Value, String> {
     match request {
-        Request::Queues => to_json(engine.queues()),
-        Request::Queue { queue, limit } => {
-            let messages = engine.queue(&queue, usize::try_from(limit).unwrap_or(usize::MAX));
-            // A participant that was removed may have left messages behind.
-            if messages.is_empty() {
-                known(&queue, engine.registry().content())?;
-            }
-            to_json(messages)
+        Request::Queues | Request::Queue { .. } | Request::Quarantine | Request::Registry | Request::RegistryFiles => {
+            look(engine, &request)
         }
         Request::Trace { message_id } => {
             let engine = engine.clone();
@@ -122,19 +221,9 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Re
                 .map_err(text)?;
             to_json(traced.map_err(text)?)
         }
-        Request::Quarantine => to_json(engine.quarantine()),
         Request::Decide { ids, reason } => to_json(decide(engine, &ids, reason.as_deref(), by).await),
+        Request::AcknowledgeCut { reason } => to_json(engine.acknowledge_journal_cut(by, &reason).await.map_err(text)?),
         Request::JournalEnd => to_json(engine.gauges().journal_last_seq),
-        Request::Registry => to_json(engine.registry().content()),
-        Request::RegistryFiles => {
-            let content = engine.registry().content().clone();
-            let read = |hash: &str| {
-                let failed = |error| format!("registry file {hash}: {error}");
-                engine.blob(hash).map_err(failed)
-            };
-            let blobs = Blobs(stored::blobs(&content, read)?);
-            to_json(RegistryFiles { content, blobs })
-        }
         Request::RegistryApply { content, prune, blobs } => {
             let change = RegistryChange {
                 content,
@@ -143,7 +232,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Re
             };
             let change = tokio::task::spawn_blocking(move || check_schemas(&change).map(|()| change)).await;
             let change = change.map_err(text)??;
-            to_json(engine.apply_registry(change).await.map_err(text)?)
+            to_json(engine.apply_registry(change, by).await.map_err(text)?)
         }
     }
 }

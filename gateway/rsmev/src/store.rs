@@ -1,5 +1,6 @@
 //! How a command reaches the store: through the admin socket of a running gateway, or, when it is stopped, by opening
-//! the store under its lock and as its owner, so that no file is left that the gateway cannot use later.
+//! the store under its lock and as its owner, so that no file is left that the gateway cannot use later. What only looks
+//! changes nothing in journal and spool.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::SystemClock;
-use engine::{Engine, Start, StartError};
+use engine::{Engine, Start, StartError, View};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) enum Store {
     /// The gateway is running.
     Running(Box<Path>),
+    /// It is stopped, and its store is only looked at.
+    Viewed(Box<View>),
     /// It is stopped; the store is ours.
     Stopped {
         /// The engine on it.
@@ -58,11 +61,7 @@ impl Store {
                 "{}: you may not talk to the gateway; become a member of the socket's group, or root",
                 socket.display()
             ))),
-            Err(_) if !settings.node.data_dir.is_dir() => Err(Failure::refused(format!(
-                "{}: there is no data yet, and no gateway answers at {}",
-                settings.node.data_dir.display(),
-                socket.display()
-            ))),
+            Err(_) if !settings.node.data_dir.is_dir() => Err(no_data(settings)),
             Err(_) => Ok(None),
         }
     }
@@ -70,6 +69,19 @@ impl Store {
     /// The gateway that is known to be running.
     pub(crate) fn running(socket: &Path) -> Self {
         Self::Running(socket.into())
+    }
+
+    /// Finds the running gateway, or looks at the stopped one's store without changing it.
+    pub(crate) fn look(settings: &Settings) -> Result<Self, Failure> {
+        if let Some(running) = Self::find(settings)? {
+            return Ok(running);
+        }
+        become_owner(&settings.node.data_dir)?;
+        match View::open(&settings.engine(), journal::disk::RealDisk::shared()) {
+            Ok(Some(view)) => Ok(Self::Viewed(Box::new(view))),
+            Ok(None) => Err(no_data(settings)),
+            Err(error) => Err(start_failure(settings, &error)),
+        }
     }
 
     fn open_stopped(settings: &Settings) -> Result<Self, Failure> {
@@ -92,6 +104,7 @@ impl Store {
     pub(crate) fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
         let answer = match self {
             Self::Running(socket) => ask_socket(socket, &request)?,
+            Self::Viewed(view) => operator::look(&**view, &request).map_err(Failure::refused)?,
             Self::Stopped { engine, runtime, by } => runtime
                 .block_on(operator::carry_out(engine, request, by))
                 .map_err(Failure::refused)?,
@@ -105,6 +118,14 @@ impl Store {
             runtime.block_on(engine.shutdown());
         }
     }
+}
+
+fn no_data(settings: &Settings) -> Failure {
+    Failure::refused(format!(
+        "{}: there is no data yet, and no gateway answers at {}",
+        settings.node.data_dir.display(),
+        settings.admin.socket.display()
+    ))
 }
 
 /// Why the store did not open, with what a person can do about it.

@@ -70,8 +70,10 @@ impl From<Refusal> for Fault {
                 N::TargetMessageIsNotFound,
                 format!("Сообщение {id} не найдено среди неподтверждённых."),
             ),
-            // The last two are for operators and `forward`: no call leads there.
-            Refusal::Unavailable(_) | Refusal::Standing { .. } | Refusal::Unplaced(_) => Self::failure(),
+            // The last three are for operators and `forward`: no call leads there.
+            Refusal::Unavailable(_) | Refusal::Standing { .. } | Refusal::NoCut | Refusal::Unplaced(_) => {
+                Self::failure()
+            }
         }
     }
 }

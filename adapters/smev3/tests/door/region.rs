@@ -127,11 +127,14 @@ impl Region {
         blobs.insert(certificate.id().to_string(), certificate.der().to_vec());
         registry(&mut content);
         engine
-            .apply_registry(RegistryChange {
-                content,
-                prune: true,
-                blobs,
-            })
+            .apply_registry(
+                RegistryChange {
+                    content,
+                    prune: true,
+                    blobs,
+                },
+                "operator",
+            )
             .await
             .unwrap();
         let author = Author {

@@ -93,6 +93,9 @@ pub enum Refusal {
         /// How it stands.
         standing: Standing,
     },
+    /// The journal has no cut that nobody has taken note of; told to operators only.
+    #[error("the journal has no cut to take note of")]
+    NoCut,
     /// What was pulled from an upstream still has no place; told to operators only.
     #[error("{0}")]
     Unplaced(String),
@@ -191,6 +194,7 @@ impl Refusal {
             Self::TargetNotFound(_) => "target_not_found",
             Self::Unavailable(_) => "unavailable",
             Self::Standing { .. } => "standing",
+            Self::NoCut => "no_cut",
             Self::Unplaced(_) => "unplaced",
         }
     }

@@ -1,9 +1,10 @@
-//! A person's decision about a message.
+//! A person's decisions: about a message, and about the journal's cut.
 
 use crate::command::{NoticeReason, QuarantineDecision, Refusal, Standing};
 use crate::error::IndexError;
 use crate::event::{Decided, Event, Placement};
-use crate::message::{Message, State as Life};
+use crate::keys;
+use crate::message::{JournalCut, Message, State as Life};
 use crate::names::Party;
 
 use super::receive::{self, Facts};
@@ -54,6 +55,18 @@ pub(crate) fn decide(
         (QuarantineDecision::Reject { .. }, Life::Leased { .. }) => stands(Standing::HandedOut),
         (QuarantineDecision::Reject { .. }, Life::Finished { .. }) => stands(Standing::Ended),
     }
+}
+
+/// A person takes note of the journal's cut.
+pub(crate) fn journal_cut(context: &Context<'_, '_>, by: String, reason: &str) -> Result<Decision<()>, IndexError> {
+    if context.state.get::<JournalCut>(&keys::journal_cut())?.is_none() {
+        return Ok(Decision::refuse(Refusal::NoCut));
+    }
+    let reason = reason.chars().take(REASON).collect();
+    Ok(Decision {
+        events: vec![Event::JournalCutAcknowledged { by, reason }.into()],
+        answer: Ok(()),
+    })
 }
 
 fn reject(

@@ -88,7 +88,7 @@ impl Running {
             prune: true,
             blobs: std::collections::BTreeMap::new(),
         };
-        engine.apply_registry(change).await.unwrap();
+        engine.apply_registry(change, "operator").await.unwrap();
         engine
     }
 }

@@ -143,6 +143,140 @@ async fn everything_acknowledged_survives_a_crash() {
     engine.shutdown().await;
 }
 
+/// A stopped engine's files as a crash in this or another boot of the machine leaves them, the end of the journal cut off.
+fn crash_and_cut(dir: &Path, boot: Option<&str>) {
+    let mark = dir.join("SESSION");
+    let mut session = journal::last_session(&RealDisk, dir).unwrap().unwrap();
+    session.clean = false;
+    session.last_seq = 0;
+    if let Some(boot) = boot {
+        boot.clone_into(&mut session.boot);
+    }
+    std::fs::write(mark, serde_json::to_vec(&session).unwrap()).unwrap();
+    let live = std::fs::read_dir(dir.join("journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let live = live
+        .filter(|path| path.extension().is_some_and(|end| end == "journal"))
+        .max()
+        .unwrap();
+    let mut octets = std::fs::read(&live).unwrap();
+    let acknowledged = octets
+        .windows(14)
+        .rposition(|window| window == b"\"acknowledged\"")
+        .unwrap();
+    octets[acknowledged..].fill(0);
+    std::fs::write(live, octets).unwrap();
+}
+
+fn journaled(dir: &Path, event: &str) -> usize {
+    let filter = journal::read::Filter {
+        contains: Some(format!("\"type\":\"{event}\"")),
+        ..Default::default()
+    };
+    journal::read::records(RealDisk::shared(), &dir.join("journal"), filter)
+        .unwrap()
+        .count()
+}
+
+fn journal_is_in_order(engine: &Engine) -> bool {
+    engine
+        .conditions()
+        .iter()
+        .any(|condition| condition.name == "journal" && condition.ok)
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_its_end_is_reported_until_a_person_takes_note() {
+    for boot in [None, Some("another boot")] {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::new(dir.path());
+        let engine = running.region().await;
+        live(&engine).await;
+        assert!(journal_is_in_order(&engine));
+        engine.shutdown().await;
+        crash_and_cut(dir.path(), boot);
+
+        let known = crate::known_position(&running.settings, &RealDisk::shared())
+            .unwrap()
+            .unwrap();
+        let engine = running.start().unwrap();
+        let condition = engine.conditions().into_iter().find(|condition| !condition.ok).unwrap();
+        let lost = format!("to {} of the journal, which were durable, are gone", known.seq);
+        assert!(
+            condition.name == "journal" && condition.message.contains(&lost),
+            "{condition:?}"
+        );
+        assert!(engine.gauges().journal_cut);
+        // What is left is served.
+        accept(&engine, 20..21).await;
+        engine.tick().await;
+        assert!(!journal_is_in_order(&engine));
+        engine.shutdown().await;
+
+        let engine = running.start().unwrap();
+        assert!(!journal_is_in_order(&engine), "a restart does not make it good");
+        engine.acknowledge_journal_cut("operator", "a test").await.unwrap();
+        assert!(journal_is_in_order(&engine) && !engine.gauges().journal_cut);
+        assert_eq!(
+            engine.acknowledge_journal_cut("operator", "again").await,
+            Err(Refusal::NoCut)
+        );
+        engine.shutdown().await;
+        assert_eq!(journaled(dir.path(), "journal_cut"), 1);
+        assert_eq!(journaled(dir.path(), "journal_cut_acknowledged"), 1);
+        let before = rows(dir.path());
+        rebuild_index(&running.settings, RealDisk::shared()).unwrap();
+        assert_eq!(before, rows(dir.path()));
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_tells_nothing_accuses_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::new(dir.path());
+    let engine = running.region().await;
+    live(&engine).await;
+    engine.shutdown().await;
+    crash_and_cut(dir.path(), None);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let engine = running.start().unwrap();
+    assert!(journal_is_in_order(&engine));
+    engine.shutdown().await;
+    assert_eq!(journaled(dir.path(), "journal_cut"), 0);
+}
+
+#[tokio::test]
+async fn a_look_at_the_store_shows_what_a_start_would_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::new(dir.path());
+    let engine = running.region().await;
+    live(&engine).await;
+    // A copy of a running engine's files: the index may lack what the journal says.
+    let crashed = tempfile::tempdir().unwrap();
+    copy(dir.path(), crashed.path());
+    let (queues, listed) = (engine.queues(), engine.queue(&"LAND/requests".parse().unwrap(), 100));
+    engine.shutdown().await;
+    let settings = crate::Settings {
+        data_dir: crashed.path().to_owned(),
+        ..running.settings.clone()
+    };
+    for without_index in [false, true] {
+        if without_index {
+            std::fs::remove_dir_all(crashed.path().join("index")).unwrap();
+        }
+        let view = crate::View::open(&settings, RealDisk::shared()).unwrap().unwrap();
+        assert_eq!(serde_json::json!(view.queues().unwrap()), serde_json::json!(queues));
+        let shown = view.queue(&"LAND/requests".parse().unwrap(), 100).unwrap();
+        assert_eq!(serde_json::json!(shown), serde_json::json!(listed));
+        assert!(view.quarantine().unwrap().is_empty() && !view.registry().content().kinds.is_empty());
+        let second = crate::View::open(&settings, RealDisk::shared());
+        assert!(second.is_err(), "the store is held");
+        drop(view);
+        assert!(!crashed.path().join("index.view").exists());
+    }
+}
+
 #[tokio::test]
 async fn a_snapshot_makes_the_rebuild_independent_of_history() {
     let dir = tempfile::tempdir().unwrap();

@@ -223,7 +223,7 @@ async fn a_registry_that_contradicts_itself_changes_nothing() {
         prune: false,
         blobs: BTreeMap::new(),
     };
-    let refused = engine.apply_registry(change).await.unwrap_err();
+    let refused = engine.apply_registry(change, "operator").await.unwrap_err();
     assert!(matches!(refused, RegistryError::Contradiction(found) if found[0].contains("NOBODY")));
     let blobs = BTreeMap::from([("00".repeat(32), b"content".to_vec())]);
     let change = RegistryChange {
@@ -232,7 +232,7 @@ async fn a_registry_that_contradicts_itself_changes_nothing() {
         blobs,
     };
     assert!(matches!(
-        engine.apply_registry(change).await,
+        engine.apply_registry(change, "operator").await,
         Err(RegistryError::Digest(_))
     ));
     let same = RegistryChange {
@@ -241,7 +241,7 @@ async fn a_registry_that_contradicts_itself_changes_nothing() {
         blobs: BTreeMap::new(),
     };
     assert_eq!(
-        engine.apply_registry(same).await.unwrap(),
+        engine.apply_registry(same, "operator").await.unwrap(),
         crate::command::RegistryDiff::default()
     );
     assert!(!changes.has_changed().unwrap());

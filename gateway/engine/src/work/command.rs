@@ -28,10 +28,16 @@ pub(crate) enum Command {
         text: String,
         reply: Reply<()>,
     },
-    Registry(
-        Box<RegistryChange>,
-        oneshot::Sender<Result<RegistryDiff, RegistryError>>,
-    ),
+    AcknowledgeCut {
+        by: String,
+        reason: String,
+        reply: Reply<()>,
+    },
+    Registry {
+        change: Box<RegistryChange>,
+        by: String,
+        reply: oneshot::Sender<Result<RegistryDiff, RegistryError>>,
+    },
     ForwardStarted(u64, MessageId, Reply<()>),
     ForwardOutcome(u64, ForwardOutcome, Reply<()>),
     Decide {
@@ -66,10 +72,11 @@ impl Command {
             Self::Acknowledge(_, reply) => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
+            | Self::AcknowledgeCut { reply, .. }
             | Self::ForwardStarted(_, _, reply)
             | Self::ForwardOutcome(_, _, reply)
             | Self::Decide { reply, .. } => unavailable(reply, why),
-            Self::Registry(_, reply) => {
+            Self::Registry { reply, .. } => {
                 let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
             }
             Self::Refused(_)

@@ -24,6 +24,8 @@ pub(crate) struct Done {
     pub(super) accepted: Vec<(&'static str, Accepted)>,
     pub(super) delivered: Vec<Mnemonic>,
     pub(super) moved: Vec<(Location, Location)>,
+    /// A person has taken note of the journal's cut.
+    pub(super) cut_acknowledged: bool,
     /// The tick found more than it handles at once.
     pub(crate) more: bool,
     pub(crate) ticked: bool,
@@ -74,6 +76,9 @@ impl Done {
     pub(super) fn publish(&self, shared: &Shared) {
         for (from, to) in &self.moved {
             shared.moved.remember(*from, *to);
+        }
+        if self.cut_acknowledged {
+            shared.conditions.release(shared.now());
         }
         if let Some(registry) = &self.registry {
             shared.publish(Arc::clone(registry));

@@ -64,7 +64,7 @@ impl Region {
             prune: true,
             blobs: BTreeMap::new(),
         };
-        engine.apply_registry(change).await.unwrap();
+        engine.apply_registry(change, "operator").await.unwrap();
         let bus = Bus::new(&certificate);
         Self {
             engine,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::links::Links;
-use crate::settings::units::show_seconds;
+use engine::units::show_seconds;
 
 /// How long before its end the gateway's certificate is called for.
 const WARN_BEFORE: i64 = 30 * 86_400;

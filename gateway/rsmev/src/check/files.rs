@@ -10,7 +10,7 @@ use super::{Findings, Level};
 use crate::failure::Failure;
 use crate::keys;
 use crate::settings::Inspection;
-use crate::settings::units::show_seconds;
+use engine::units::show_seconds;
 
 const PRIVATE_KEY: &str = "keys.private_key";
 const CERTIFICATE: &str = "keys.certificate";

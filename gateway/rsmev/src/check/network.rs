@@ -4,7 +4,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{Findings, Level};
 use crate::settings::Inspection;
-use crate::settings::units::show_size;
+use engine::units::show_size;
 
 pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
     door(inspection, findings);

@@ -12,7 +12,7 @@ use super::{Findings, Level, files};
 use crate::data_dir;
 use crate::registry_file::stored;
 use crate::settings::Inspection;
-use crate::settings::units::show_size;
+use engine::units::show_size;
 
 const DATA_DIR: &str = "node.data_dir";
 
@@ -76,7 +76,7 @@ fn reserve(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
 
 /// The storage header, and that the journal reaches as far as it must; reads no more than the last segment.
 fn header_and_end(dir: &Path) -> Result<bool, String> {
-    if !data_dir::header(dir)? {
+    if !journal::check_header(&RealDisk, dir).map_err(|error| error.to_string())? {
         return Ok(false);
     }
     let session = data_dir::session(dir);

@@ -1,5 +1,5 @@
-//! `rsmev journal`: reads the journal's files and takes no lock, so that it works beside a running gateway, on a stopped
-//! one and on a copy that has left the machine.
+//! `rsmev journal`: reads the journal's files and takes no lock on them, so that it works beside a running gateway, on a
+//! stopped one and on a copy that has left the machine.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -8,33 +8,41 @@ use std::path::{Path, PathBuf};
 
 use engine::CheckpointVerifier;
 use gost::Certificate;
-use journal::ReadError;
 use journal::disk::RealDisk;
 use journal::read::Filter;
 use journal::verify::{Range, Report};
+use journal::{Digest, ReadError, Session};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{ExportFormat, Journal, JournalExport, JournalVerify, Output};
-use crate::data_dir::{self, Session};
+use crate::data_dir;
 use crate::failure::Failure;
 use crate::keys;
 use crate::operator::Request;
-use crate::output::Out;
+use crate::output::{Out, remark};
 use crate::settings::Settings;
 use crate::settings::units::count;
-use crate::store::Store;
+use crate::store::{Store, become_owner};
 
 /// Carries the command out. The configuration is only read where the folder is not given.
 pub(crate) fn run(command: &Journal, config: &Path, out: &mut Out) -> Result<(), Failure> {
     match command {
         Journal::Verify(arguments) => {
             let folder = folder(arguments.dir.as_deref(), config)?;
-            let running = match arguments.dir {
+            // Read first what only the caller may be able to read: looking at the index may change who we are.
+            let given = arguments.certificate.iter().map(|file| keys::read_certificate(file));
+            let given = given.collect::<Result<Vec<_>, _>>()?;
+            let known = match arguments.dir {
                 Some(_) => None,
-                None => running_end(&Settings::load(config)?),
+                None => Known::find(&Settings::load(config)?),
             };
-            verify(arguments, &folder, running, out)
+            verify(arguments, &folder, &given, known.as_ref(), out)
+        }
+        Journal::Acknowledge(arguments) => {
+            let reason = arguments.reason.clone();
+            super::ask(&Settings::load(config)?, Request::AcknowledgeCut { reason })?;
+            Ok(out.line("Noted in the journal.")?)
         }
         Journal::Export(arguments) => export(arguments, &folder(arguments.dir.as_deref(), config)?, out),
     }
@@ -58,10 +66,66 @@ fn folder(dir: Option<&Path>, config: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The last record that the running gateway knows of; nothing if it is stopped, or does not talk to this caller.
-fn running_end(settings: &Settings) -> Option<u64> {
-    let running = Store::find(settings).ok().flatten()?;
-    running.ask(Request::JournalEnd).ok()
+/// A record that the journal must have, known from elsewhere than its files.
+struct Known {
+    seq: u64,
+    digest: Option<Digest>,
+    /// Who knows it.
+    by: &'static str,
+}
+
+impl Known {
+    /// What the running gateway has written, or, when it is stopped, how far its index reflects the journal. Nothing if
+    /// neither tells this caller.
+    fn find(settings: &Settings) -> Option<Self> {
+        match Store::find(settings).ok()? {
+            Some(running) => Some(Self {
+                seq: running.ask(Request::JournalEnd).ok()?,
+                digest: None,
+                by: "the running gateway has written",
+            }),
+            None => Self::of_index(settings),
+        }
+    }
+
+    fn of_index(settings: &Settings) -> Option<Self> {
+        let known = become_owner(&settings.node.data_dir).and_then(|()| {
+            engine::known_position(&settings.engine(), &RealDisk::shared())
+                .map_err(|error| Failure::refused(error.to_string()))
+        });
+        match known {
+            Ok(position) => position.filter(|position| position.seq > 0).map(|position| Self {
+                seq: position.seq,
+                digest: Some(position.digest),
+                by: "the index reflects",
+            }),
+            Err(failure) => {
+                remark(format_args!(
+                    "the journal's end is not compared with the index: {failure}"
+                ));
+                None
+            }
+        }
+    }
+
+    /// Whether the journal has it: `last_seq` is the journal's last record, `digest` that of the known one.
+    fn check(&self, dir: &Path, last_seq: u64, digest: Option<Digest>) -> Result<(), String> {
+        let Self { seq, by, .. } = self;
+        let journal = dir.display();
+        if last_seq < *seq {
+            return Err(format!(
+                "{journal}: the journal was cut: it ends with record {last_seq}, but {by} record {seq}: the records from \
+                 {} on are gone; restore them from a backup",
+                last_seq + 1
+            ));
+        }
+        match (self.digest, digest) {
+            (Some(known), Some(there)) if known != there => Err(format!(
+                "{journal}: the journal was cut or replaced: record {seq} is not the one that {by}"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What `journal verify` found, for programs.
@@ -81,7 +145,13 @@ struct Verified {
     error: Option<String>,
 }
 
-fn verify(arguments: &JournalVerify, dir: &Path, running: Option<u64>, out: &mut Out) -> Result<(), Failure> {
+fn verify(
+    arguments: &JournalVerify,
+    dir: &Path,
+    given: &[Certificate],
+    known: Option<&Known>,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let range = Range {
         from: arguments.from,
         to: arguments.to,
@@ -95,8 +165,6 @@ fn verify(arguments: &JournalVerify, dir: &Path, running: Option<u64>, out: &mut
     // Before the journal is read: what is written meanwhile can only come on top of it.
     let session = data_dir::session(data_dir);
     let signers = RefCell::new(BTreeSet::new());
-    let given = arguments.certificate.iter().map(|file| keys::read_certificate(file));
-    let given = given.collect::<Result<Vec<_>, _>>()?;
     let certificate = |id: &str| {
         let certificate = match given.iter().find(|certificate| certificate.id().to_string() == id) {
             Some(certificate) => certificate.clone(),
@@ -106,10 +174,17 @@ fn verify(arguments: &JournalVerify, dir: &Path, running: Option<u64>, out: &mut
         Ok(certificate)
     };
     let mut checkpoints = CheckpointVerifier::new(&certificate);
-    let verified = journal::verify::verify(&RealDisk::shared(), dir, range, &mut |record| checkpoints.check(record));
+    let mut there = None;
+    let verified = journal::verify::verify(&RealDisk::shared(), dir, range, &mut |record| {
+        if known.is_some_and(|known| known.seq == record.seq) {
+            there = Some(record.digest());
+        }
+        checkpoints.check(record)
+    });
     let (report, error) = match verified {
         Ok(report) => {
-            let error = end(data_dir, (session.as_ref(), running), range, &report).err();
+            let known = known.map(|known| (known, there));
+            let error = end(dir, (session.as_ref(), known), range, &report).err();
             (Some(report), error)
         }
         Err(error) => (None, Some(error.to_string())),
@@ -185,26 +260,20 @@ fn kept_certificate(folder: &Path, id: &str, some_given: bool) -> io::Result<Cer
 
 /// Whether the journal reaches as far as it must, and the range is there.
 fn end(
-    data_dir: &Path,
-    (session, running): (Option<&Session>, Option<u64>),
+    dir: &Path,
+    (session, known): (Option<&Session>, Option<(&Known, Option<Digest>)>),
     range: Range,
     report: &Report,
 ) -> Result<(), String> {
     let to = range.to.unwrap_or(u64::MAX);
-    let known = session.filter(|session| session.last_seq <= to);
+    let session = session.filter(|session| session.last_seq <= to);
     // The empty range after the end says nothing about where that is.
     let reaches = range.from.is_none() || report.records > 0;
     if reaches {
         let torn = report.torn_tail.as_ref().map(|torn| torn as &dyn std::fmt::Display);
-        data_dir::check_end(data_dir, known, report.last_seq, torn)?;
-        if let Some(written) = running.filter(|written| *written <= to && report.last_seq < *written) {
-            return Err(format!(
-                "{}: the journal ends with record {}, but the running gateway has written record {written}: the records \
-                 from {} on were cut off",
-                data_dir.join("journal").display(),
-                report.last_seq,
-                report.last_seq + 1
-            ));
+        data_dir::check_end(dir.parent().unwrap_or(dir), session, report.last_seq, torn)?;
+        if let Some((known, digest)) = known.filter(|(known, _)| known.seq <= to) {
+            known.check(dir, report.last_seq, digest)?;
         }
     }
     match (range.from, range.to) {

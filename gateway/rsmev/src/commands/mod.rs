@@ -18,7 +18,11 @@ use crate::store::Store;
 
 /// Asks one question and leaves the store in order, whatever the answer.
 fn ask(settings: &Settings, request: Request) -> Result<Value, Failure> {
-    let store = Store::open(settings)?;
+    let store = if request.only_looks() {
+        Store::look(settings)?
+    } else {
+        Store::open(settings)?
+    };
     let answer = store.ask(request);
     store.close();
     answer

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::operator::Request;
 use crate::output::{Out, Table};
 use crate::settings::Settings;
-use crate::settings::units::{show_seconds, show_size};
+use engine::units::{show_seconds, show_size};
 
 /// Carries the command out.
 pub(crate) fn run(command: &QueueCommand, settings: &Settings, out: &mut Out) -> Result<(), Failure> {

@@ -134,6 +134,11 @@ impl Sources {
                 gauges.journal_last_seq,
             ),
             (
+                "journal_cut",
+                "1 while a cut of the journal waits for a person to take note of it",
+                u64::from(gauges.journal_cut),
+            ),
+            (
                 "disk_free_bytes",
                 "Free octets on the disk of data_dir",
                 gauges.disk_free_bytes,

@@ -126,7 +126,7 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
             "in_flight_bytes",
             format!(
                 "must be at least {}: twice body_bytes and a little more, or the largest call never fits beside its tree",
-                units::show_size(in_flight_least(body))
+                engine::units::show_size(in_flight_least(body))
             ),
         );
     }

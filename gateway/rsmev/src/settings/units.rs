@@ -49,31 +49,6 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((text.get(..digits)?.parse().ok()?, text.get(digits..)?.trim()))
 }
 
-/// Octets for a person, with at most one decimal: `8.4 MB`.
-pub(crate) fn show_size(octets: u64) -> String {
-    let (factor, unit) = match octets {
-        0..1_000 => return format!("{octets} B"),
-        1_000..1_000_000 => (1e3, "KB"),
-        1_000_000..1_000_000_000 => (1e6, "MB"),
-        _ => (1e9, "GB"),
-    };
-    // Precision beyond 53 bits is of no interest to a reader.
-    #[allow(clippy::cast_precision_loss)]
-    let value = octets as f64 / factor;
-    format!("{value:.1} {unit}")
-}
-
-/// Seconds for a person: `45s`, `12m 30s`, `3h 5m`, `4d 2h`.
-pub(crate) fn show_seconds(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
-}
-
 /// A number of things: `1 error`, `2 errors`.
 pub(crate) fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -116,11 +91,6 @@ mod tests {
 
     #[test]
     fn a_person_reads_round_figures() {
-        assert_eq!(show_size(999), "999 B");
-        assert_eq!(show_size(8_400_000), "8.4 MB");
-        assert_eq!(show_seconds(59), "59s");
-        assert_eq!(show_seconds(750), "12m 30s");
-        assert_eq!(show_seconds(352_800), "4d 2h");
         assert_eq!(
             (count(1, "error"), count(0, "error")),
             ("1 error".to_owned(), "0 errors".to_owned())

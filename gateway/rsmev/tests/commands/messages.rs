@@ -1,8 +1,11 @@
 //! What the operators' commands tell about a message, while the gateway runs and after it has stopped.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use emulator::{Identity, Participant, Version};
 
-use crate::place::{Gateway, Place};
+use crate::place::{Gateway, Place, get};
 
 const KIND: &str = "urn://test/gpzu/1.0.0";
 
@@ -123,6 +126,70 @@ fn a_message_is_seen_in_its_queue_in_its_trace_and_in_the_journal() {
     let everything = place.operate(&["journal", "export"]).ok();
     let log = std::fs::read_to_string(place.path("gateway.log")).unwrap();
     assert!(!everything.contains("kolobok") && !log.contains("kolobok"));
+}
+
+/// Everything in journal and spool, with the marks beside them.
+fn kept(place: &Place) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![
+        place.path("data/journal"),
+        place.path("data/spool"),
+        place.path("data/snapshot"),
+    ];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).expect("the folder is ours") {
+            let path = entry.expect("the folder is ours").path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.insert(path.clone(), std::fs::read(path).expect("the folder is ours"));
+            }
+        }
+    }
+    for name in ["data/SESSION", "data/FORMAT"] {
+        files.insert(
+            place.path(name),
+            std::fs::read(place.path(name)).expect("the folder is ours"),
+        );
+    }
+    files
+}
+
+#[test]
+fn who_only_looks_changes_nothing() {
+    let place = Place::new();
+    let consumer = region(&place);
+    let gateway = place.serve(&[]);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    let id = send(&place, &gateway, consumer);
+    let looks: [&[&str]; 8] = [
+        &["queue", "list"],
+        &["queue", "show", "GISOGD73/requests"],
+        &["quarantine", "list"],
+        &["trace", &id],
+        &["registry", "show"],
+        &["registry", "export"],
+        &["journal", "verify"],
+        &["journal", "export"],
+    ];
+    let all = || {
+        for look in looks {
+            let before = kept(&place);
+            let said = place.operate(look).ok();
+            if look[0] == "queue" {
+                assert!(said.contains("MUN001") || said.contains("GISOGD73/requests"), "{said}");
+            }
+            assert!(kept(&place) == before, "{look:?} changed something");
+        }
+    };
+    // Killed, so that the index may lack what the journal says.
+    drop(gateway);
+    all();
+    std::fs::remove_dir_all(place.path("data/index")).unwrap();
+    all();
+    assert!(!place.path("data/index").exists() && !place.path("data/index.view").exists());
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    all();
 }
 
 #[test]
@@ -258,19 +325,71 @@ fn a_journal_that_is_cut_beside_its_running_gateway_is_found() {
     place.operate(&["journal", "verify"]).ok();
     region(&place);
     place.operate(&["registry", "apply", "registry"]).ok();
-    let live = std::fs::read_dir(place.path("data/journal"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .max()
-        .unwrap();
-    let mut octets = std::fs::read(&live).unwrap();
-    let last = octets
-        .windows(10)
-        .rposition(|window| window == b"\"registry\"")
-        .unwrap();
-    octets[last..].fill(0);
-    std::fs::write(&live, &octets).unwrap();
+    cut_from_last(&place, b"\"registry\"");
     let stderr = place.operate(&["journal", "verify"]).fails(1);
     assert!(stderr.contains("the running gateway has written"), "{stderr}");
     drop(gateway);
+}
+
+#[test]
+fn a_journal_that_was_cut_while_the_gateway_was_down_is_found_and_taken_note_of() {
+    let place = Place::new();
+    let consumer = region(&place);
+    let gateway = place.serve(&[]);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    send(&place, &gateway, consumer);
+    assert_eq!(gateway.stop(), Some(0));
+    // As if the gateway had been killed: the mark of its session says nothing about the end.
+    let mark = place.path("data/SESSION");
+    let mut session: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
+    session["clean"] = false.into();
+    session["last_seq"] = 0.into();
+    std::fs::write(&mark, session.to_string()).unwrap();
+    place.operate(&["journal", "verify"]).ok();
+    cut_from_last(&place, b"\"accepted\"");
+
+    let stderr = place.operate(&["journal", "verify"]).fails(1);
+    assert!(
+        stderr.contains("was cut") && stderr.contains("the index reflects"),
+        "{stderr}"
+    );
+    let gateway = place.serve(&[]);
+    assert!(gateway.log().contains("the journal lacks records that were durable"));
+    let ready = || get(&gateway.address("administration"), "/ready");
+    let (status, body) = ready();
+    assert!(
+        status.contains("503") && body.contains("journal acknowledge"),
+        "{status} {body}"
+    );
+    let metrics = get(&gateway.address("administration"), "/metrics").1;
+    assert!(metrics.contains("rsmev_journal_cut 1"), "{metrics}");
+    place.operate(&["journal", "acknowledge", "--reason", "tested"]).ok();
+    assert!(ready().0.contains("200"));
+    place.operate(&["journal", "acknowledge", "--reason", "again"]).fails(1);
+    assert_eq!(gateway.stop(), Some(0));
+    let noted = place
+        .operate(&["journal", "export", "--type", "journal_cut_acknowledged"])
+        .ok();
+    assert!(
+        noted.contains("\"reason\":\"tested\"") && noted.contains("\"by\":"),
+        "{noted}"
+    );
+    let changed = place.operate(&["journal", "export", "--type", "registry"]).ok();
+    assert!(changed.contains("\"by\":"), "who changed the registry: {changed}");
+}
+
+/// Cuts the live journal segment off in the middle of the last record that has this text.
+fn cut_from_last(place: &Place, text: &[u8]) {
+    let live = std::fs::read_dir(place.path("data/journal"))
+        .expect("the folder is ours")
+        .map(|entry| entry.expect("the folder is ours").path())
+        .max()
+        .expect("the folder is ours");
+    let mut octets = std::fs::read(&live).expect("the folder is ours");
+    let last = octets
+        .windows(text.len())
+        .rposition(|window| window == text)
+        .expect("the folder is ours");
+    octets[last..].fill(0);
+    std::fs::write(&live, &octets).expect("the folder is ours");
 }

@@ -40,6 +40,7 @@ fn the_pages_of_a_running_gateway() {
         "rsmev_spool_needed_bytes",
         "rsmev_journal_bytes",
         "rsmev_journal_last_seq",
+        "rsmev_journal_cut 0",
         "rsmev_disk_free_bytes",
         "rsmev_in_flight_bytes 0",
         "rsmev_certificate_expires_seconds{subject=\"CN=Region\"}",

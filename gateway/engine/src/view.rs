@@ -1,0 +1,94 @@
+//! Looking at the store of a stopped gateway without changing it.
+
+use std::io;
+use std::sync::Arc;
+
+use journal::disk::Disk;
+
+use crate::blobs::Blobs;
+use crate::command::{Quarantined, QueueStatus, QueuedMessage};
+use crate::engine::current_registry;
+use crate::error::{IndexError, StartError};
+use crate::index::Index;
+use crate::inspect;
+use crate::names::Queue;
+use crate::recover::{self, Draft, Looked};
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::state::{Overlay, State};
+
+/// The store of a stopped gateway, as its next start would find it, under the store's lock. Journal and spool stay octet
+/// for octet what they are.
+pub struct View {
+    // Closed before its draft is removed, and both before the lock is given back.
+    index: Index,
+    _draft: Option<Draft>,
+    beyond: Overlay,
+    blobs: Blobs,
+    registry: Registry,
+    _store: journal::View,
+}
+
+impl View {
+    /// Opens the store; none if nothing was ever stored.
+    ///
+    /// # Errors
+    /// See [`StartError`]: it is in use, damaged, or cannot be read.
+    pub fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Option<Self>, StartError> {
+        let Some(store) = journal::view(&settings.data_dir, Arc::clone(&disk))? else {
+            return Ok(None);
+        };
+        let Looked { index, beyond, draft } = recover::look(settings, &store)?;
+        let blobs = Blobs::at(disk, &settings.data_dir);
+        let registry = current_registry(&State::over(&index, beyond.clone()), &blobs)?;
+        Ok(Some(Self {
+            index,
+            _draft: draft,
+            beyond,
+            blobs,
+            registry,
+            _store: store,
+        }))
+    }
+
+    /// Queues that hold something, in the order of their names.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn queues(&self) -> Result<Vec<QueueStatus>, IndexError> {
+        inspect::queues(&self.state())
+    }
+
+    /// The first messages of a queue, in order.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn queue(&self, queue: &Queue, limit: usize) -> Result<Vec<QueuedMessage>, IndexError> {
+        inspect::queue(&self.state(), queue, limit)
+    }
+
+    /// What a person must decide about, oldest first.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn quarantine(&self) -> Result<Vec<Quarantined>, IndexError> {
+        inspect::quarantine(&self.state())
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A certificate (DER) or schema file by its Streebog-256 in hexadecimal.
+    ///
+    /// # Errors
+    /// It is not there, or not what its name says.
+    pub fn blob(&self, hash: &str) -> io::Result<Vec<u8>> {
+        self.blobs.get(hash)
+    }
+
+    fn state(&self) -> State<'_> {
+        State::over(&self.index, self.beyond.clone())
+    }
+}
