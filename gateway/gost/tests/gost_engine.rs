@@ -9,19 +9,7 @@ use gost::{Certificate, Curve, DigestAlgorithm, KeyAlgorithm, PublicKey, Signer,
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const CONFIGURATION: &str = "\
-openssl_conf = openssl
-[openssl]
-engines = engines
-[engines]
-gost = gost
-[gost]
-engine_id = gost
-default_algorithms = ALL
-[req]
-distinguished_name = name
-[name]
-";
+const CONFIGURATION: &str = include_str!("gost_engine.cnf");
 
 /// The engine's names of the parameter sets.
 const SETS: &[(Curve, &str)] = &[

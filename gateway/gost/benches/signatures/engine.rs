@@ -56,16 +56,7 @@ int main(int argc, char **argv) {
 }
 "#;
 
-const CONFIGURATION: &str = "\
-openssl_conf = openssl
-[openssl]
-engines = engines
-[engines]
-gost = gost
-[gost]
-engine_id = gost
-default_algorithms = ALL
-";
+const CONFIGURATION: &str = include_str!("../../tests/gost_engine.cnf");
 
 pub(crate) struct Engine(tempfile::TempDir);
 
