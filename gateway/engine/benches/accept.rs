@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use engine::clock::{Clock, SystemClock};
 use engine::command::{Content, Evidence, Incoming, Part, PayloadRoot, RegistryChange, RoutingFacts, SchemaVerdict};
 use engine::names::{MessageId, Party};
-use engine::registry::{Grant, Kind, May, Participant, RegistryContent, Route, Scope};
 use engine::{Engine, Settings, Start};
 use gost::{Curve, KeyAlgorithm, Signer, SoftwareKey};
 use journal::disk::RealDisk;
@@ -209,43 +208,10 @@ async fn whole(dir: &Path, options: &Options) -> Measured {
     measured
 }
 
+/// The region that the tests have.
 fn registry() -> RegistryChange {
-    let participant = |name: &str| Participant {
-        mnemonic: name.parse().expect("a mnemonic"),
-        name: name.to_owned(),
-        oktmo: None,
-        certificates: Vec::new(),
-        addresses: Vec::new(),
-    };
-    let party = |name: &str| Party::Participant(name.parse().expect("a mnemonic"));
-    let kind = Kind {
-        name: "gpzu".parse().expect("a kind"),
-        namespace: "urn://gisogd73/gpzu/1.0.0".to_owned(),
-        request: "Request".to_owned(),
-        response: "Response".to_owned(),
-        scope: Scope::Any,
-        schema: None,
-    };
-    let grant = |name: &str, may| Grant {
-        party: party(name),
-        kind: kind.name.clone(),
-        may: vec![may],
-    };
-    let content = RegistryContent {
-        participants: ["MUN001", "GISOGD73"]
-            .map(participant)
-            .map(|p| (p.mnemonic.clone(), p))
-            .into(),
-        grants: vec![grant("MUN001", May::Request), grant("GISOGD73", May::Provide)],
-        routes: vec![Route {
-            kind: kind.name.clone(),
-            when: None,
-            to: party("GISOGD73"),
-        }],
-        kinds: [(kind.name.clone(), kind)].into(),
-    };
     RegistryChange {
-        content,
+        content: serde_json::from_str(include_str!("../src/testing/region.json")).expect("a registry"),
         prune: true,
         blobs: BTreeMap::new(),
     }
@@ -271,7 +237,7 @@ fn request(n: u64) -> Incoming {
     );
     Incoming {
         door: "bench",
-        sender: Party::Participant("MUN001".parse().expect("a mnemonic")),
+        sender: Party::Participant("CITY".parse().expect("a mnemonic")),
         remote_sender: None,
         message_id: id,
         reference_id: None,
@@ -294,7 +260,7 @@ fn request(n: u64) -> Incoming {
         },
         content: Content::Request {
             root: PayloadRoot {
-                namespace: "urn://gisogd73/gpzu/1.0.0".to_owned(),
+                namespace: "urn:plan".to_owned(),
                 local: "Request".to_owned(),
             },
             routing: RoutingFacts::default(),

@@ -13,9 +13,9 @@ use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::IndexError;
 use crate::event::Event;
 use crate::message::Message;
-use crate::names::{KindName, MessageId, Mnemonic, Party, UpstreamName};
+use crate::names::{MessageId, Mnemonic, Party, UpstreamName};
 use crate::offer::Offer;
-use crate::registry::{Condition, Grant, Kind, May, Participant, Registry, RegistryContent, Route, Scope, Test};
+use crate::registry::{Registry, RegistryContent};
 use crate::settings::Settings;
 use crate::state::{MemoryRows, State};
 
@@ -36,10 +36,6 @@ pub(crate) fn participant(text: &str) -> Party {
 
 pub(crate) fn upstream() -> UpstreamName {
     FEDERAL.parse().unwrap()
-}
-
-fn kind(text: &str) -> KindName {
-    text.parse().unwrap()
 }
 
 /// The `n`-th identifier of a moment.
@@ -131,63 +127,7 @@ pub(crate) fn asynchronous(id: MessageId, about: MessageId, rejection: bool) -> 
 /// `CITY` and `TOWN` may request everything; `LAND` provides `plan` and `both`; the upstream provides `pass` and requests
 /// `plan`; `both` goes to the upstream if the dynamic value `north` is given.
 pub(crate) fn content() -> RegistryContent {
-    let participants = ["CITY", "TOWN", "LAND"].map(|name| {
-        let participant = Participant {
-            mnemonic: mnemonic(name),
-            name: name.to_owned(),
-            oktmo: None,
-            certificates: Vec::new(),
-            addresses: Vec::new(),
-        };
-        (mnemonic(name), participant)
-    });
-    let kinds = ["plan", "pass", "both", "home", "lost"].map(|name| {
-        let kind = Kind {
-            name: kind(name),
-            namespace: format!("urn:{name}"),
-            request: "Request".to_owned(),
-            response: "Response".to_owned(),
-            scope: if name == "home" { Scope::Local } else { Scope::Any },
-            schema: None,
-        };
-        (kind.name.clone(), kind)
-    });
-    let grant = |party: Party, name: &str, may| Grant {
-        party,
-        kind: kind(name),
-        may: vec![may],
-    };
-    let federal = || Party::Upstream(upstream());
-    let mut grants = Vec::new();
-    for name in ["plan", "pass", "both", "home", "lost"] {
-        grants.push(grant(participant("CITY"), name, May::Request));
-        grants.push(grant(federal(), name, May::Provide));
-    }
-    grants.push(grant(participant("TOWN"), "pass", May::Request));
-    grants.push(grant(participant("LAND"), "plan", May::Provide));
-    grants.push(grant(participant("LAND"), "both", May::Provide));
-    grants.push(grant(federal(), "plan", May::Request));
-    let route = |name: &str, when, to| Route {
-        kind: kind(name),
-        when,
-        to,
-    };
-    RegistryContent {
-        participants: participants.into(),
-        kinds: kinds.into(),
-        grants,
-        routes: vec![
-            route("plan", None, participant("LAND")),
-            route(
-                "both",
-                Some(Condition::Dynamic(Test::Equals("north".to_owned()))),
-                federal(),
-            ),
-            route("both", None, participant("LAND")),
-            route("pass", None, federal()),
-            route("home", None, federal()),
-        ],
-    }
+    serde_json::from_str(include_str!("region.json")).unwrap()
 }
 
 /// Decisions and their effects, without a disk.
