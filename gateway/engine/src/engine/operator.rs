@@ -1,0 +1,148 @@
+//! What operators and metrics ask of a running engine, and what people change.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use journal::ReadError;
+use tokio::sync::oneshot;
+
+use super::{ENDED, Engine};
+use crate::blobs;
+use crate::command::{
+    QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal, RegistryChange, RegistryDiff,
+};
+use crate::conditions::Condition;
+use crate::error::RegistryError;
+use crate::inspect;
+use crate::keys;
+use crate::message::JournalCut;
+use crate::metrics::{EngineMetrics, Gauges};
+use crate::names::{MessageId, Queue};
+use crate::trace::{TraceEntry, trace};
+use crate::work::Command;
+
+impl Engine {
+    /// Applies a registry change of `by`, whom the journal names: stores its files, then commits the event that names them.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; nothing was changed then.
+    pub async fn apply_registry(&self, mut change: RegistryChange, by: &str) -> Result<RegistryDiff, RegistryError> {
+        let files = std::mem::take(&mut change.blobs);
+        let blobs = self.shared.blobs.clone();
+        let store = move || {
+            for (name, octets) in &files {
+                if blobs::digest(octets) != *name {
+                    return Err(RegistryError::Digest(name.clone()));
+                }
+                let failed = |error| RegistryError::Io {
+                    path: blobs.path(name),
+                    error,
+                };
+                blobs.put(octets).map_err(failed)?;
+            }
+            Ok(())
+        };
+        let ended = || RegistryError::Unavailable(ENDED.to_owned());
+        tokio::task::spawn_blocking(store).await.map_err(|_| ended())??;
+        let (reply, answer) = oneshot::channel();
+        let by = by.to_owned();
+        let change = Box::new(change);
+        let sent = self.commands.send(Command::Registry { change, by, reply }).await;
+        sent.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Queues that hold something, in the order of their names.
+    pub fn queues(&self) -> Vec<QueueStatus> {
+        self.read(inspect::queues)
+    }
+
+    /// The first messages of a queue, in order.
+    pub fn queue(&self, queue: &Queue, limit: usize) -> Vec<QueuedMessage> {
+        self.read(|state| inspect::queue(state, queue, limit))
+    }
+
+    /// What a person must decide about, oldest first.
+    pub fn quarantine(&self) -> Vec<Quarantined> {
+        self.read(inspect::quarantine)
+    }
+
+    /// A person's decision about a quarantined message (a rejection also about one that waits in a queue).
+    ///
+    /// # Errors
+    /// `Standing` or `Unplaced` say why it cannot be done.
+    pub async fn decide_quarantine(&self, seq: u64, decision: QuarantineDecision, by: &str) -> Result<(), Refusal> {
+        let unreadable = |error: &dyn std::fmt::Display| Refusal::Unavailable(error.to_string());
+        let message = self
+            .read_once(|state| state.message(seq))
+            .map_err(|error| unreadable(&error))?;
+        let facts = match message.and_then(|message| message.facts) {
+            Some(place) => {
+                let octets = self.body(place).await.map_err(|error| unreadable(&error))?;
+                Some(Box::new(
+                    serde_json::from_slice(&octets).map_err(|error| unreadable(&error))?,
+                ))
+            }
+            None => None,
+        };
+        let by = by.to_owned();
+        self.ask(|reply| Command::Decide {
+            seq,
+            decision,
+            by,
+            facts,
+            reply,
+        })
+        .await
+    }
+
+    /// The whole story of a message. Reads the journal: not for async threads.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn trace(&self, id: MessageId) -> Result<Vec<TraceEntry>, ReadError> {
+        trace(Arc::clone(&self.shared.disk), &self.shared.settings.data_dir, id)
+    }
+
+    /// A person has taken note of the journal's cut: the condition `journal` is in order again.
+    ///
+    /// # Errors
+    /// `NoCut` if there is nothing to take note of, `Unavailable`.
+    pub async fn acknowledge_journal_cut(&self, by: &str, reason: &str) -> Result<(), Refusal> {
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        self.ask(|reply| Command::AcknowledgeCut { by, reason, reply }).await
+    }
+
+    /// Conditions `journal`, `spool`, `index`, `disk` and `clock`.
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.shared.conditions.all()
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.shared.metrics
+    }
+
+    /// What is measured now; sizes are those of the last tick.
+    pub fn gauges(&self) -> Gauges {
+        let (sizes, needed) = *self
+            .shared
+            .sizes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let queues = self.queues();
+        Gauges {
+            leases: queues.iter().map(|queue| queue.leased).sum(),
+            queues,
+            quarantine: self.read(|state| inspect::count(state, b'q')),
+            spool_bytes: sizes.spool_bytes,
+            spool_needed_bytes: needed,
+            journal_bytes: sizes.journal_bytes,
+            journal_last_seq: self.shared.last_seq.load(Ordering::Relaxed),
+            journal_cut: self
+                .read(|state| state.get::<JournalCut>(&keys::journal_cut()))
+                .is_some(),
+            disk_free_bytes: sizes.free_bytes.unwrap_or(0),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! How an engine begins.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gost::{Certificate, Signer};
+use journal::Position;
+use journal::disk::Disk;
+use tokio::sync::mpsc;
+
+use super::Engine;
+use crate::blobs::Blobs;
+use crate::clock::Clock;
+use crate::conditions::INDEX;
+use crate::decide::Random;
+use crate::error::{IndexError, StartError};
+use crate::event::Event;
+use crate::keys;
+use crate::recover::{self, Recovered};
+use crate::refusals::Limiter;
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::work::{Command, Desk};
+use crate::writer::{House, Writer};
+
+/// How often the index is flushed and synced.
+const FLUSH_EVERY: Duration = Duration::from_millis(250);
+
+/// What an engine is started with.
+pub struct Start {
+    /// Settings.
+    pub settings: Settings,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// The file system below journal and spool.
+    pub disk: Arc<dyn Disk>,
+    /// Signs checkpoints.
+    pub signer: Arc<dyn Signer>,
+    /// Names the key of the checkpoints.
+    pub certificate: Certificate,
+}
+
+impl Engine {
+    /// Opens journal and index, recovers, and starts the writer thread.
+    ///
+    /// # Errors
+    /// See [`StartError`]. A damaged index is built anew; a damaged journal is not touched.
+    pub fn start(start: Start) -> Result<Self, StartError> {
+        let Start {
+            settings,
+            clock,
+            disk,
+            signer,
+            certificate,
+        } = start;
+        let Recovered {
+            opened,
+            index,
+            last_at,
+            cut,
+        } = recover::open(&settings, Arc::clone(&disk))?;
+        let io = |error| StartError::Io {
+            path: settings.data_dir.join("registry"),
+            error,
+        };
+        let blobs = Blobs::open(Arc::clone(&disk), &settings.data_dir).map_err(io)?;
+        blobs.put(certificate.der()).map_err(io)?;
+        let registry = current_registry(&State::new(&*index), &blobs)?;
+        let boot = disk.boot_id().unwrap_or_default();
+        let tick = settings.tick;
+        let capacity = settings.waiting_commands.max(1);
+        let shared = Arc::new(Shared::new(
+            settings,
+            clock,
+            disk,
+            index,
+            opened.bodies,
+            blobs,
+            registry,
+        ));
+
+        let (commands, receiver) = mpsc::channel(capacity);
+        let now = shared.now();
+        let last_seq = opened.store.last_seq();
+        let snapshot_seq = opened
+            .store
+            .snapshots()
+            .latest()
+            .ok()
+            .flatten()
+            .map_or(0, |s| s.position().seq);
+        let desk = Desk {
+            shared: Arc::clone(&shared),
+            refusals: Limiter::default(),
+            incidents: Limiter::default(),
+            random: Box::new(SystemRandom::new()),
+            last_at: last_at.unwrap_or(now),
+            closed: None,
+        };
+        let mut writer = Writer {
+            shared: Arc::clone(&shared),
+            store: opened.store,
+            desk,
+            commands: receiver,
+            back: commands.downgrade(),
+            signer,
+            certificate,
+            house: House::new(now, last_seq, snapshot_seq),
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let cut = cut.map(|cut| Event::JournalCut {
+            known: cut.known.seq,
+            known_digest: hex::encode(cut.known.digest),
+            end: cut.end.seq,
+            end_digest: hex::encode(cut.end.digest),
+        });
+        writer.begin(std::iter::once(Event::Started { version, boot }).chain(cut).collect())?;
+        shared.hold_journal_cut()?;
+        spawn(writer, &shared, tick, commands.downgrade()).map_err(|error| StartError::Io {
+            path: shared.settings.data_dir.clone(),
+            error,
+        })?;
+        Ok(Self { shared, commands })
+    }
+}
+
+/// Builds the index of a stopped gateway anew from the last snapshot and the journal. Returns the last record's number.
+///
+/// # Errors
+/// As for [`Engine::start`].
+pub fn rebuild_index(settings: &Settings, disk: Arc<dyn Disk>) -> Result<u64, StartError> {
+    recover::rebuild_now(settings, disk)
+}
+
+/// How far the index of a stopped gateway reflects the journal; none if there is no index that tells. A journal that does
+/// not reach there was cut.
+///
+/// # Errors
+/// The store is in use, or its lock cannot be taken.
+pub fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Result<Option<Position>, StartError> {
+    recover::known_position(settings, disk)
+}
+
+/// The registry that the index points to.
+pub(crate) fn current_registry(state: &State<'_>, blobs: &Blobs) -> Result<Registry, StartError> {
+    let Some(digest) = state.get::<String>(&keys::registry())? else {
+        return Ok(Registry::default());
+    };
+    let failed = |error| StartError::Registry {
+        path: blobs.path(&digest),
+        error,
+    };
+    let octets = blobs.get(&digest).map_err(failed)?;
+    let content = serde_json::from_slice(&octets).map_err(|error| failed(io::Error::other(error)))?;
+    Ok(Registry::new(content))
+}
+
+/// Starts the writer, the ticker and the index's flusher; the latter two end with the writer.
+fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::WeakSender<Command>) -> io::Result<()> {
+    let (alive, ended) = std::sync::mpsc::channel::<()>();
+    let ticker = move || {
+        while ended.recv_timeout(tick) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let Some(commands) = commands.upgrade() else { return };
+            // A writer that is busy gets the next one.
+            let _ = commands.try_send(Command::Tick(None));
+        }
+    };
+    std::thread::Builder::new().name("ticker".to_owned()).spawn(ticker)?;
+
+    let (flusher_alive, ended) = std::sync::mpsc::channel::<()>();
+    let flushed = Arc::clone(shared);
+    let flusher = move || {
+        while ended.recv_timeout(FLUSH_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            match flushed.index.flush() {
+                Ok(()) => flushed.conditions.good(INDEX, flushed.now()),
+                Err(IndexError::Closed) => return,
+                Err(error) => {
+                    let remedy = "check the disk; a restart builds the index anew from the journal";
+                    flushed.conditions.bad(INDEX, &error.to_string(), remedy, flushed.now());
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("index-flush".to_owned())
+        .spawn(flusher)?;
+
+    let shared = Arc::clone(shared);
+    let write = move || {
+        let _helpers = (alive, flusher_alive);
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writer.run())).is_err() {
+            shared.fail("the writer panicked");
+        }
+    };
+    std::thread::Builder::new().name("writer".to_owned()).spawn(write)?;
+    Ok(())
+}
+
+/// The operating system's randomness, fetched for some tokens at once; what was handed out is wiped from the pool.
+struct SystemRandom {
+    pool: [u8; 1024],
+    used: usize,
+}
+
+impl SystemRandom {
+    fn new() -> Self {
+        let pool = [0; 1024];
+        Self { used: pool.len(), pool }
+    }
+}
+
+impl Random for SystemRandom {
+    fn fill(&mut self, octets: &mut [u8]) {
+        const AVAILABLE: &str = "the operating system has randomness once it is up";
+        if octets.len() > self.pool.len() {
+            return getrandom::fill(octets).expect(AVAILABLE);
+        }
+        if octets.len() > self.pool.len() - self.used {
+            getrandom::fill(&mut self.pool).expect(AVAILABLE);
+            self.used = 0;
+        }
+        let fresh = &mut self.pool[self.used..][..octets.len()];
+        octets.copy_from_slice(fresh);
+        fresh.fill(0);
+        self.used += octets.len();
+    }
+}
