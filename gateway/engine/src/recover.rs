@@ -1,7 +1,8 @@
 //! Start: opening the store, bringing the index to where the journal is, building it anew when it cannot be trusted
 //! (DESIGN §3).
 
-use std::path::{Path, PathBuf};
+mod place;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,6 +16,9 @@ use crate::event::Event;
 use crate::index::Index;
 use crate::settings::Settings;
 use crate::state::{Overlay, State};
+use place::{Place, compact, fresh, remove, swap};
+
+pub(crate) use place::Draft;
 
 /// Changes that a replay collects before it writes them.
 const REPLAY_BATCH: usize = 4000;
@@ -120,17 +124,6 @@ pub(crate) struct Looked {
     pub(crate) draft: Option<Draft>,
 }
 
-/// A folder with an index that is removed in the end.
-pub(crate) struct Draft(PathBuf);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if let Err(error) = remove(&self.0) {
-            tracing::warn!(%error, "a temporary index was left behind; the next start removes it");
-        }
-    }
-}
-
 /// A journal that an index is brought up to.
 trait History {
     /// The place right after its last record.
@@ -195,27 +188,6 @@ pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>) -> Result<u6
     // The index reflects everything and is on the disk: whoever opens the store next may use it as it is.
     opened.store.close()?;
     Ok(last)
-}
-
-/// Where the index lies.
-struct Place {
-    current: PathBuf,
-    draft: PathBuf,
-    old: PathBuf,
-    /// What is built for one who only looks.
-    view: PathBuf,
-}
-
-impl Place {
-    fn new(data_dir: &Path) -> Self {
-        let at = |name| data_dir.join(name);
-        Self {
-            current: at("index"),
-            draft: at("index.new"),
-            old: at("index.old"),
-            view: at("index.view"),
-        }
-    }
 }
 
 /// The index as it lies there.
@@ -454,80 +426,6 @@ fn from_snapshot(index: &Index, journal: &impl History) -> Result<Option<Positio
     }
     index.apply(&overlay, position)?;
     Ok(Some(position))
-}
-
-/// sled does not give disk back: an index that is much larger than its rows is copied into a fresh one.
-fn compact(settings: &Settings, place: &Place, index: Index) -> Result<Index, StartError> {
-    let disk = index.disk_bytes()?;
-    if disk <= settings.index_compact_above || disk / 8 <= index.row_bytes()? {
-        return Ok(index);
-    }
-    tracing::info!(
-        bytes = disk,
-        "writing the index anew, because it is much larger than its rows"
-    );
-    let Some(position) = index.position()? else {
-        return Ok(index);
-    };
-    let draft = fresh(settings, &place.draft)?;
-    let mut from = Vec::new();
-    loop {
-        let rows = index.chunk(&from, COPY_BATCH)?;
-        let Some((last, _)) = rows.last() else { break };
-        from = [last.as_ref(), &[0]].concat();
-        let rows = rows.iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
-        draft.apply(&rows.collect(), position)?;
-    }
-    drop(index);
-    swap(settings, place, draft)
-}
-
-fn fresh(settings: &Settings, dir: &Path) -> Result<Index, StartError> {
-    remove(dir)?;
-    let index = Index::open(dir, settings.index_cache_bytes)?;
-    index.mark_format()?;
-    Ok(index)
-}
-
-/// Puts a finished draft in the place of the index.
-fn swap(settings: &Settings, place: &Place, draft: Index) -> Result<Index, StartError> {
-    draft.flush()?;
-    drop(draft);
-    remove(&place.old)?;
-    if place.current.exists() {
-        rename(&place.current, &place.old)?;
-    }
-    rename(&place.draft, &place.current)?;
-    let parent = place.current.parent().unwrap_or(Path::new("."));
-    let sync = || std::fs::File::open(parent)?.sync_all();
-    sync().map_err(|error| StartError::Io {
-        path: parent.to_owned(),
-        error,
-    })?;
-    remove(&place.old)?;
-    Ok(Index::open(&place.current, settings.index_cache_bytes)?)
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
-    std::fs::rename(from, to).map_err(|error| StartError::Io {
-        path: from.to_owned(),
-        error,
-    })
-}
-
-fn remove(dir: &Path) -> Result<(), StartError> {
-    let removed = match std::fs::symlink_metadata(dir) {
-        Ok(found) if found.is_dir() => std::fs::remove_dir_all(dir),
-        Ok(_) => std::fs::remove_file(dir),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StartError::Io {
-            path: dir.to_owned(),
-            error,
-        }),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
