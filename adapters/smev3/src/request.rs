@@ -3,6 +3,7 @@
 
 mod poll;
 mod send;
+mod structure;
 mod time;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use crate::version::{Version, XMLDSIG};
 pub use poll::{AckTarget, Selector, ack, selector, statistics_node, timestamp};
 pub(crate) use send::root_of;
 pub use send::{Answer, AttachmentHeader, Routing, Sent, SentResponse, request, response, routing};
+pub use structure::{request_data, response_data};
 pub(crate) use time::MOSCOW;
 pub use time::date_time;
 

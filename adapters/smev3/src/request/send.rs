@@ -118,13 +118,14 @@ pub fn response<'d, 'a>(data: Element<'d, 'a>, version: Version) -> Result<SentR
         }
         (None, None, None, Some(notice)) => Answer::Async(notice),
         (None, None, None, None) => return Err(missing("MessagePrimaryContent")),
-        _ => {
-            return Err(Fault::invalid(
-                "MessagePrimaryContent, RequestRejected, RequestStatus исключают друг друга.",
-            ));
-        }
+        _ => return Err(exclusive()),
     };
     Ok(SentResponse { sent, to, answer })
+}
+
+/// The fault for an answer in two forms at once.
+pub(super) fn exclusive() -> Fault {
+    Fault::invalid("MessagePrimaryContent, RequestRejected, RequestStatus исключают друг друга.")
 }
 
 /// Reads `rout:Routing` of a 1.3 SendRequest, if there is one.

@@ -19,6 +19,9 @@ impl Region {
         assert!(envelope.contains(&format!("<ns3:{name} ")), "{name}: {envelope}");
         assert!(envelope.contains(version.faults()), "{version}: {envelope}");
         assert!(envelope.contains(name.number()), "{envelope}");
+        let (_, text) = envelope.split_once("<faultstring>").unwrap();
+        let (text, _) = text.split_once(['(', '<']).unwrap();
+        assert!(text.contains(|c| ('а'..='я').contains(&c)), "not in Russian: {text}");
         schema::check(version, &envelope);
         assert_eq!(self.refused(name), before + 1);
         envelope
@@ -275,7 +278,7 @@ async fn attachments_must_pair_fit_and_be_there() {
     let region = Region::with(|_| {}, |door| door.attachments_bytes = 10, |_| {}).await;
     let version = Version::V1_2;
     let header = "<b:AttachmentHeaderList><b:AttachmentHeader><b:contentId>a</b:contentId>\
-                  <b:MimeType>a/b</b:MimeType></b:AttachmentHeader></b:AttachmentHeaderList>";
+                  <b:MimeType>application/zip</b:MimeType></b:AttachmentHeader></b:AttachmentHeaderList>";
     let id = || region.id().to_string();
     let lonely = region.request_with(version, &id(), header);
     region
@@ -295,11 +298,44 @@ async fn attachments_must_pair_fit_and_be_there() {
         .refuses(version, &unknown, FaultName::BusinessDataTypeIsNotSupported)
         .await;
     let reference = "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>u</b:uuid><b:Hash>h</b:Hash>\
-                     <b:MimeType>a/b</b:MimeType></b:RefAttachmentHeader></b:RefAttachmentHeaderList>";
+                     <b:MimeType>application/zip</b:MimeType></b:RefAttachmentHeader></b:RefAttachmentHeaderList>";
     let outside = region.request_with(version, &id(), reference);
     region
         .refuses(version, &outside, FaultName::AttachmentContentMiscoordination)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_and_out_of_order_is_refused_by_name() {
+    let region = Region::new().await;
+    for version in Version::ALL {
+        let (id, content) = (region.id().to_string(), payload(NAMESPACE, "Request", ""));
+        for (more, expected) in [
+            (
+                "<t:NodeID>n</t:NodeID>",
+                "Элемент NodeID в SenderProvidedRequestData стоит не на своём месте",
+            ),
+            (
+                "<t:Comment/>",
+                "Элемент Comment в SenderProvidedRequestData не предусмотрен",
+            ),
+        ] {
+            let call = region.request_with(version, &id, more);
+            let fault = region.refuses(version, &call, FaultName::InvalidContent).await;
+            assert!(fault.contains(expected), "{fault}");
+        }
+        let data = response_data(
+            &id,
+            "token",
+            &format!("<b:MessagePrimaryContent>{content}</b:MessagePrimaryContent><t:TestMessage/>"),
+        );
+        let call = signed(&region.provider, version, "SendResponse", &data, "");
+        let fault = region.refuses(version, &call, FaultName::InvalidContent).await;
+        assert!(
+            fault.contains("Элемент TestMessage в SenderProvidedResponseData не предусмотрен"),
+            "{fault}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,7 +47,7 @@ impl Draft<'_> {
             signature(self.router, VERSION, &information),
             contents(&self.contents),
         );
-        let references = "<b:RefAttachmentHeaderList><b:RefAttachmentHeader/></b:RefAttachmentHeaderList>";
+        let references = "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>u</b:uuid><b:Hash>h</b:Hash><b:MimeType>application/zip</b:MimeType></b:RefAttachmentHeader></b:RefAttachmentHeaderList>";
         let more = if self.file_references { references } else { "" };
         let data = request_data(
             &self.id,
@@ -73,7 +73,7 @@ impl Draft<'_> {
 }
 
 const HEADER: &str = "<b:AttachmentHeaderList><b:AttachmentHeader><b:contentId>a</b:contentId>\
-                      <b:MimeType>a/b</b:MimeType></b:AttachmentHeader></b:AttachmentHeaderList>";
+                      <b:MimeType>application/zip</b:MimeType></b:AttachmentHeader></b:AttachmentHeaderList>";
 
 fn contents(contents: &[&str]) -> String {
     let items: String = contents

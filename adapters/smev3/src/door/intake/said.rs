@@ -38,9 +38,11 @@ impl<'d, 'a> Said<'d, 'a> {
                     Version::V1_3 => request::routing(call.element)?,
                     Version::V1_1 | Version::V1_2 => None,
                 };
+                request::request_data(target, version)?;
                 Self::Request(request::request(target, version)?, routing)
             }
             Operation::SendResponse => {
+                request::response_data(target, version)?;
                 let SentResponse { sent, to, answer } = request::response(target, version)?;
                 let answer = match answer {
                     request::Answer::Payload(payload) => Answer::Payload(request::root_of(payload)),
