@@ -20,6 +20,7 @@ mod status;
 pub mod stored;
 pub mod translate;
 pub mod version;
+mod wording;
 pub mod wsdl;
 mod xml;
 

@@ -15,7 +15,7 @@ use engine::registry::{Kind, Registry, Schema};
 use uppsala::XsdValidator;
 use xmldsig::{Document, Element, Limits};
 
-use crate::{splice, xml};
+use crate::{splice, wording, xml};
 
 const XSD: &str = "http://www.w3.org/2001/XMLSchema";
 /// Messages of a verdict at most, and characters of each.
@@ -88,9 +88,7 @@ impl Validator {
     fn validate_text(&self, payload: &str) -> SchemaVerdict {
         let document = match uppsala::parse(payload) {
             Ok(document) => document,
-            Err(error) => {
-                return SchemaVerdict::Invalid(vec![xml::shortened(&error.to_string(), MESSAGE_LEN).to_owned()]);
-            }
+            Err(_) => return SchemaVerdict::Invalid(vec![wording::unreadable_for_schema()]),
         };
         let errors = self.compiled.validate(&document);
         if errors.is_empty() {
@@ -99,7 +97,7 @@ impl Validator {
         let messages = errors
             .iter()
             .take(MESSAGES)
-            .map(|error| xml::shortened(&error.message, MESSAGE_LEN).to_owned());
+            .map(|error| xml::shortened(&wording::schema(error), MESSAGE_LEN).to_owned());
         SchemaVerdict::Invalid(messages.collect())
     }
 }

@@ -15,7 +15,7 @@ use super::DOOR;
 use super::intake::{Arrival, Command, Intake, Refused, Understood};
 use super::metrics::DoorMetrics;
 use super::workers::Workers;
-use crate::answer::{self, Answer, Author, Handover};
+use crate::answer::{self, Answer, Author, Handover, HandoverError};
 use crate::envelope::Operation;
 use crate::fault::{Fault, FaultName};
 use crate::stored::ExchangeNote;
@@ -113,7 +113,10 @@ impl super::Inner {
         let id = incoming.message_id;
         let accepted = self.exchange.engine.accept(incoming).await?;
         let inner = Arc::clone(self);
-        let build = move || answer::accepted(&inner.exchange.author, &registry, version, &sender, id, &accepted);
+        let build = move || {
+            answer::accepted(&inner.exchange.author, &registry, version, &sender, id, &accepted)
+                .map_err(HandoverError::from)
+        };
         self.build("signing an answer", build).await
     }
 
@@ -150,18 +153,16 @@ impl super::Inner {
         self.build("handing a message over", build).await
     }
 
-    async fn build<E: std::fmt::Display + Send + 'static>(
+    async fn build(
         &self,
         what: &'static str,
-        build: impl FnOnce() -> Result<Answer, E> + Send + 'static,
+        build: impl FnOnce() -> Result<Answer, HandoverError> + Send + 'static,
     ) -> Result<Answer, Fault> {
         match self.exchange.workers.run(build).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 tracing::error!(%error, "{what} failed");
-                let mut fault = Fault::failure();
-                fault.text = format!("{} ({error})", fault.text);
-                Err(fault)
+                Err(error.into())
             }
             Err(_) => {
                 self.exchange.incident(what).await;

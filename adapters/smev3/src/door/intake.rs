@@ -150,14 +150,9 @@ impl Reading<'_> {
         if !mime::is_multipart(content_type, body) {
             return self.parse(body, None, progress);
         }
-        let multipart = Multipart::parse(content_type, body).map_err(|error| Fault::invalid(error.to_string()))?;
+        let multipart = Multipart::parse(content_type, body)?;
         let root = match multipart.root.base64 {
-            true => Cow::Owned(
-                multipart
-                    .root
-                    .content()
-                    .map_err(|error| Fault::invalid(error.to_string()))?,
-            ),
+            true => Cow::Owned(multipart.root.content()?),
             false => Cow::Borrowed(multipart.root.octets),
         };
         self.parse(&root, Some(&multipart), progress)
@@ -170,13 +165,11 @@ impl Reading<'_> {
         progress: &mut Refused,
     ) -> Result<Understood, Fault> {
         // White space before the first tag is not XML, but clients send it.
-        let document = Document::parse(octets.trim_ascii_start(), &self.intake.limits)
-            .map_err(|error| Fault::invalid(format!("Сообщение не читается как XML: {error}")))?;
-        let call = Call::find(&document).map_err(|error| {
+        let document = Document::parse(octets.trim_ascii_start(), &self.intake.limits)?;
+        let call = Call::find(&document).inspect_err(|error| {
             if let EnvelopeError::Unknown(Some(version)) = error {
-                progress.version = version;
+                progress.version = *version;
             }
-            Fault::invalid(format!("Сообщение не является вызовом СМЭВ 3: {error}"))
         })?;
         progress.version = call.version;
         progress.operation = Some(call.operation);
@@ -184,9 +177,10 @@ impl Reading<'_> {
         if let Some(multipart) = multipart
             && let Some(restored) = attachments::restore_signed(document.source(), signed.target, multipart)?
         {
-            let document = Document::parse(restored.as_bytes(), &self.intake.limits)
-                .map_err(|error| Fault::invalid(format!("Сообщение не читается как XML: {error}")))?;
-            let call = Call::find(&document).map_err(|error| Fault::invalid(error.to_string()))?;
+            // One tree at a time.
+            drop(document);
+            let document = Document::parse(restored.as_bytes(), &self.intake.limits)?;
+            let call = Call::find(&document)?;
             let signed = request::signed(&call)?;
             return self.understand(&document, call, signed, Some(multipart), progress);
         }

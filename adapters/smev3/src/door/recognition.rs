@@ -66,9 +66,9 @@ impl Recognition {
         if registry.participant_by_certificate(&id).is_none() {
             return Err(unregistered(&id));
         }
-        let certificate = Certificate::from_der(der).map_err(|error| {
+        let certificate = Certificate::from_der(der).map_err(|_| {
             let cause = SignatureCause::Signature(Cause::CertificateIsNotFound);
-            Fault::signature(cause, format!("Сертификат ЭП-ОВ не читается ({error})"))
+            Fault::signature(cause, "Сертификат ЭП-ОВ не читается.")
         })?;
         let mut parsed = self.lock();
         if parsed.len() >= KEPT {

@@ -4,6 +4,7 @@ use engine::command::{AttachmentFault, NoRecipient, Refusal};
 use xmldsig::{Cause, SignatureRefusal};
 
 use super::{Detail, Fault, FaultName, SignatureCause};
+use crate::wording;
 
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
@@ -121,13 +122,13 @@ impl From<AttachmentFault> for Fault {
 
 impl From<SignatureRefusal> for Fault {
     fn from(refusal: SignatureRefusal) -> Self {
-        let cause = refusal.cause();
+        let (cause, why) = (refusal.cause(), wording::signature(&refusal));
         let text = match cause {
             Cause::NoSignatureFound => "Отсутствует ЭП-ОВ".to_owned(),
-            Cause::CertificateIsNotFound => format!("Не найден сертификат ЭП-ОВ ({refusal})"),
-            Cause::IncorrectSignatureTarget => format!("ЭП-ОВ относится не к тому элементу ({refusal})"),
-            Cause::SignatureIsInvalid => format!("ЭП-ОВ недействительна ({refusal})"),
-            Cause::PoorSOAPEnvelopeFormat => format!("Неверная структура ЭП-ОВ ({refusal})"),
+            Cause::CertificateIsNotFound => format!("Не найден сертификат ЭП-ОВ: {why}"),
+            Cause::IncorrectSignatureTarget => format!("ЭП-ОВ относится не к тому элементу: {why}"),
+            Cause::SignatureIsInvalid => format!("ЭП-ОВ недействительна: {why}"),
+            Cause::PoorSOAPEnvelopeFormat => format!("Неверная структура ЭП-ОВ: {why}"),
         };
         Self::signature(SignatureCause::Signature(cause), text)
     }
