@@ -175,12 +175,7 @@ fn signed(
 /// Signs an element that stands under the usual declarations.
 fn sign(author: &Author, version: Version, element: &str) -> Result<String, SignError> {
     let text = format!("<ns2:R{}>{element}</ns2:R>", version.declarations());
-    let limits = Limits {
-        octets: usize::MAX,
-        nodes: usize::MAX,
-        ..Limits::default()
-    };
-    let document = Document::parse(text.as_bytes(), &limits)?;
+    let document = Document::parse(text.as_bytes(), &Limits::of_accepted())?;
     let target = document.root().children().next().ok_or(SignError::NoId)?;
     xmldsig::sign(target, &*author.signer, &author.certificate)
 }

@@ -130,10 +130,7 @@ impl Door {
         let metrics = Arc::new(DoorMetrics::new(Arc::clone(&budget)));
         let octets = usize::try_from(settings.body_bytes).unwrap_or(usize::MAX);
         let intake = Intake {
-            limits: Limits {
-                octets,
-                ..Limits::default()
-            },
+            limits: Limits::of_size(octets),
             attachments_bytes: settings.attachments_bytes,
             timestamp_window: intake::window(settings.timestamp_window),
             recognition: Recognition::new(),

@@ -14,18 +14,67 @@ pub struct Limits {
     pub attributes: usize,
     /// Namespace declarations on the way from the root to any element, those that are hidden by others included.
     pub namespaces: usize,
-    /// Elements, attributes, texts, comments and processing instructions together. The tree takes about 100 octets for each.
+    /// Elements, attributes, texts, comments and processing instructions together. The tree takes 80 octets for each.
     pub nodes: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// The limits of documents of up to so many octets: a node for every four of them, and at least as many as the
+    /// [default](Self::default) has. Elements of twelve octets, each with a text inside and white space behind, just fit.
+    #[must_use]
+    pub fn of_size(octets: usize) -> Self {
+        const OCTETS_OF_A_NODE: usize = 4;
         Self {
-            octets: 8 << 20,
+            octets,
             depth: 256,
             attributes: 256,
             namespaces: 256,
-            nodes: 500_000,
+            nodes: octets.max(DEFAULT_OCTETS) / OCTETS_OF_A_NODE,
         }
+    }
+
+    /// The limits of what was accepted before and is read again: its size is not asked a second time.
+    #[must_use]
+    pub fn of_accepted() -> Self {
+        Self {
+            octets: usize::MAX,
+            nodes: usize::MAX,
+            ..Self::default()
+        }
+    }
+}
+
+const DEFAULT_OCTETS: usize = 8 << 20;
+
+impl Default for Limits {
+    /// 8 MiB with 2,097,152 nodes; 256 open elements, attributes of an element, namespace declarations in scope.
+    fn default() -> Self {
+        Self::of_size(DEFAULT_OCTETS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Document, ParseError};
+
+    fn read(record: &str, count: usize) -> Result<(), ParseError> {
+        let xml = format!("<a>{}</a>", record.repeat(count));
+        Document::parse(xml.as_bytes(), &Limits::default()).map(|_| ())
+    }
+
+    #[test]
+    fn a_body_of_small_elements_with_text_is_read_whole() {
+        // 4 MB of 300,000 elements with text, and 8 MiB at the density that just fits.
+        assert_eq!(read("<v>12345</v>\n", 300_000), Ok(()));
+        assert_eq!(read("<v>1234</v>\n", (DEFAULT_OCTETS - 100) / 12), Ok(()));
+        let limit = DEFAULT_OCTETS / 4;
+        assert_eq!(read("<v/>x", limit / 2 + 1), Err(ParseError::TooManyNodes { limit }));
+    }
+
+    #[test]
+    fn larger_documents_may_have_more_nodes_and_smaller_ones_not_fewer() {
+        assert_eq!(Limits::of_size(64 << 20).nodes, 16 << 20);
+        assert_eq!(Limits::of_size(100).nodes, Limits::default().nodes);
     }
 }

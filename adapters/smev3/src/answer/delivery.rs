@@ -319,12 +319,5 @@ fn metadata(author: &Author, registry: &Registry, handover: &Handover<'_>, remot
 }
 
 fn parse(text: &str) -> Result<Document<'_>, ParseError> {
-    Document::parse(
-        text.as_bytes(),
-        &Limits {
-            octets: usize::MAX,
-            nodes: usize::MAX,
-            ..Limits::default()
-        },
-    )
+    Document::parse(text.as_bytes(), &Limits::of_accepted())
 }

@@ -95,11 +95,8 @@ fn message(
         )));
     }
     let text = stored.standalone_data();
-    let limits = Limits {
-        octets: usize::MAX,
-        ..Limits::default()
-    };
-    let document = Document::parse(text.as_bytes(), &limits).map_err(|error| BuildError::Stored(error.to_string()))?;
+    let document = Document::parse(text.as_bytes(), &Limits::of_accepted())
+        .map_err(|error| BuildError::Stored(error.to_string()))?;
     let writer = DataWriter {
         header,
         dispatch,
@@ -241,12 +238,8 @@ impl DataWriter<'_> {
                 what: "routing".to_owned(),
             });
         }
-        let limits = Limits {
-            octets: usize::MAX,
-            ..Limits::default()
-        };
-        let document =
-            Document::parse(source.as_bytes(), &limits).map_err(|error| BuildError::Stored(error.to_string()))?;
+        let document = Document::parse(source.as_bytes(), &Limits::of_accepted())
+            .map_err(|error| BuildError::Stored(error.to_string()))?;
         let mut information =
             format!(r#"<routing:RoutingInformation xmlns:routing="{ROUTING}" Id="ROUTING_SIGNED_BY_CALLER">"#);
         xml::element(&mut information, "routing:MessageID", &self.dispatch.id.to_string());

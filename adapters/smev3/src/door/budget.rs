@@ -121,7 +121,8 @@ impl Drop for Held {
     }
 }
 
-/// What a body costs beside its own octets while it is worked on: the tree, and the copy that goes to the spool.
+/// What a body costs beside its own octets while it is worked on: the tree, the texts in it that are not what stands in
+/// the body, and either the canonical text whose digest is checked or, later, the copy that goes to the spool.
 ///
 /// The parser sets aside a node for every `<` and an attribute for every `=` before it begins; only where texts make
 /// more nodes than there are tags does it take twice as much.
@@ -130,6 +131,10 @@ pub(super) fn overhead(body: &[u8]) -> u64 {
     const NODE: u64 = 80;
     /// Octets of an attribute.
     const ATTRIBUTE: u64 = 80;
+    /// Octets of the least allocation for a text of its own: one with a reference or a carriage return in it.
+    const TEXT: u64 = 32;
+    /// Octets that a tag gains in canonical form: a prefix, or an end tag that was not there.
+    const WRITTEN: u64 = 12;
     let (mut tags, mut ends, mut texts) = (0_u64, 0_u64, 0_u64);
     for at in memchr::memchr2_iter(b'<', b'>', body) {
         let next = body.get(at + 1);
@@ -142,7 +147,10 @@ pub(super) fn overhead(body: &[u8]) -> u64 {
     }
     let room = if tags - ends + texts > tags { 2 * tags } else { tags };
     let attributes = memchr::memchr_iter(b'=', body).count() as u64;
-    body.len() as u64 + room * NODE + attributes * ATTRIBUTE
+    let rewritten = memchr::memchr2_iter(b'&', b'\r', body).count() as u64;
+    let rewritten_texts = if rewritten == 0 { 0 } else { body.len() as u64 };
+    let written = body.len() as u64 + tags * WRITTEN;
+    written + room * NODE + attributes * ATTRIBUTE + rewritten * TEXT + rewritten_texts
 }
 
 #[cfg(test)]
@@ -230,10 +238,11 @@ mod tests {
     #[test]
     fn a_tree_costs_what_its_nodes_and_attributes_do() {
         let of = |text: &str| overhead(text.repeat(1000).as_bytes()) / 1000;
-        assert_eq!(of("<a/>"), 4 + 80);
-        assert_eq!(of("<a>x</a>"), 8 + 2 * 80);
-        assert_eq!(of("<a>x</a> "), 9 + 2 * 2 * 80, "one text more than end tags");
-        assert_eq!(of("<a b='c'/>"), 10 + 80 + 80);
+        assert_eq!(of("<a/>"), 4 + 12 + 80);
+        assert_eq!(of("<a>x</a>"), 8 + 2 * (12 + 80));
+        assert_eq!(of("<a>x</a> "), 9 + 2 * (12 + 2 * 80), "one text more than end tags");
+        assert_eq!(of("<a b='c'/>"), 10 + 12 + 80 + 80);
+        assert_eq!(of("<a>&lt;</a>"), 2 * 11 + 2 * (12 + 80) + 32, "a text of its own");
         assert_eq!(overhead(&[b'x'; 100_000]), 100_000);
     }
 }
