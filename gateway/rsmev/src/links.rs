@@ -6,13 +6,12 @@ use engine::Engine;
 use engine::clock::Clock;
 use forward::Link;
 use gost::Certificate;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use smev3::client::Endpoint;
 
+use crate::authorities;
 use crate::failure::Failure;
 use crate::keys::{self, Identity};
-use crate::settings::{Settings, Upstream};
+use crate::settings::{Settings, Upstream, is_https};
 
 /// All links of the gateway; cheap to clone.
 #[derive(Clone)]
@@ -85,35 +84,14 @@ fn signers(upstream: &Upstream) -> Result<Vec<Certificate>, Failure> {
 
 fn link_settings(upstream: &Upstream) -> Result<forward::Settings, Failure> {
     let fail = |error: &dyn std::fmt::Display| Failure::refused(format!("upstream {}: {error}", upstream.name));
-    let tls = if upstream.url.starts_with("https") {
-        Some(tls().map_err(|error| fail(&error))?)
-    } else {
-        None
+    let tls = match is_https(&upstream.url) {
+        true => Some(authorities::client_config(upstream.ca.as_deref()).map_err(|error| fail(&error))?),
+        false => None,
     };
     let endpoint = Endpoint::parse(&upstream.url, tls).map_err(|error| fail(&error))?;
     let mut settings = forward::Settings::new(upstream.name.clone(), endpoint, upstream.version, signers(upstream)?);
     (settings.poll.min, settings.poll.max) = upstream.poll;
     settings.parallel = upstream.parallel;
+    settings.bounds.answer = upstream.timeout;
     Ok(settings)
-}
-
-/// Where Debian and its relatives keep the authorities that the machine trusts.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// TLS towards an upstream: the authorities of the machine. What an upstream says is believed only under its GOST
-/// signature anyway; TLS keeps it from others.
-fn tls() -> Result<Arc<rustls::ClientConfig>, String> {
-    let unusable = |error: &dyn std::fmt::Display| format!("{AUTHORITIES}: {error}");
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(AUTHORITIES).map_err(|error| unusable(&error))? {
-        // Single authorities of a bundle may be of kinds that rustls does not know.
-        let _ = roots.add(certificate.map_err(|error| unusable(&error))?);
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }

@@ -96,6 +96,8 @@ pub struct Upstream {
     pub poll: (String, String),
     /// Lanes at the same time.
     pub parallel: u32,
+    /// Further keys of its section, as TOML: `("timeout", "\"1s\"")`.
+    pub more: Vec<(String, String)>,
 }
 
 impl Upstream {
@@ -108,7 +110,15 @@ impl Upstream {
             certificates: vec![bus.certificate().to_pem()],
             poll: ("20ms".to_owned(), "500ms".to_owned()),
             parallel: 16,
+            more: Vec::new(),
         }
+    }
+
+    /// The same with a further key, as TOML.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Upstream {
+        self.more.push((key.to_owned(), value.to_owned()));
+        self
     }
 }
 
@@ -374,7 +384,7 @@ impl RegionBuilder {
             }
             let (min, max) = &upstream.poll;
             text.push_str(&format!(
-                "[[upstream]]\nname = {}\nurl = {}\nversion = {}\ntrusted_signers = [{}]\npoll = {{ min = {}, max = {} }}\nparallel = {}\n\n",
+                "[[upstream]]\nname = {}\nurl = {}\nversion = {}\ntrusted_signers = [{}]\npoll = {{ min = {}, max = {} }}\nparallel = {}\n",
                 quoted(&upstream.name),
                 quoted(&upstream.url),
                 quoted(upstream.version.number()),
@@ -383,6 +393,10 @@ impl RegionBuilder {
                 quoted(max),
                 upstream.parallel
             ));
+            for (key, value) in &upstream.more {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+            text.push('\n');
         }
         Ok(text)
     }

@@ -22,9 +22,11 @@ mod metrics;
 mod ports;
 mod process;
 mod region;
+mod tls;
 
 pub use builder::{Grant, Kind, RegionBuilder, Route, Upstream};
 pub use command::CommandOutput;
 pub use error::HarnessError;
 pub use metrics::Metrics;
 pub use region::Region;
+pub use tls::{Authority, TlsIdentity, TlsTunnel};

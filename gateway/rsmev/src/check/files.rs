@@ -7,9 +7,10 @@ use gost::Certificate;
 use jiff::Timestamp;
 
 use super::{Findings, Level};
+use crate::authorities;
 use crate::failure::Failure;
 use crate::keys;
-use crate::settings::Inspection;
+use crate::settings::{Inspection, is_https};
 use engine::units::show_seconds;
 
 const PRIVATE_KEY: &str = "keys.private_key";
@@ -28,8 +29,24 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
                 Err(failure) => findings.key(inspection, Level::Error, &key, failure.to_string()),
             }
         }
+        upstream_tls(inspection, findings, &upstream);
     }
     tls(inspection, findings);
+}
+
+/// The authorities that an https upstream's certificate must come from.
+fn upstream_tls(inspection: &Inspection, findings: &mut Findings, upstream: &str) {
+    let (url, key) = (format!("{upstream}.url"), format!("{upstream}.ca"));
+    if !inspection.text(&url).is_some_and(is_https) {
+        return;
+    }
+    let ca = inspection.path(&key);
+    let key = if ca.is_some() { key } else { url };
+    match authorities::client_config(ca.as_deref()) {
+        Ok(_) if ca.is_some() => findings.key(inspection, Level::Ok, &key, "authorities of the upstream"),
+        Ok(_) => {}
+        Err(text) => findings.key(inspection, Level::Error, &key, text),
+    }
 }
 
 fn own_key(inspection: &Inspection, findings: &mut Findings) {

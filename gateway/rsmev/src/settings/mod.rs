@@ -18,6 +18,7 @@ use crate::section::{Report, Section};
 
 pub(crate) use inspection::Inspection;
 pub(crate) use layers::environment;
+pub(crate) use read::is_https;
 
 /// Everything that is configured.
 #[derive(Debug, Clone)]
@@ -154,8 +155,12 @@ pub(crate) struct Upstream {
     pub(crate) url: String,
     /// Version that is spoken with it.
     pub(crate) version: smev3::version::Version,
+    /// PEM file with the authorities that its TLS certificate must come from; those of the machine otherwise.
+    pub(crate) ca: Option<PathBuf>,
     /// PEM files with the certificates that may sign its answers.
     pub(crate) trusted_signers: Vec<PathBuf>,
+    /// How long one call may take, from its first octet to the last of the answer.
+    pub(crate) timeout: Duration,
     /// Shortest and longest pause between polls.
     pub(crate) poll: (Duration, Duration),
     /// Lanes that send at the same time.

@@ -205,11 +205,24 @@ fn upstream(section: &Section<'_>) -> (Option<UpstreamName>, Option<Upstream>) {
     (name, upstream)
 }
 
+/// Bounds of an upstream's `timeout`: shorter, and a busy bus looks like one that is down; longer, and a lane hangs on
+/// a call whose answer nobody will send.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
 fn link(section: &Section<'_>, name: Option<UpstreamName>) -> Option<Upstream> {
     let url = section.required("url", |node| match url(node)? {
         // What TLS needs is set up when the link starts; everything else can be told now.
-        url if url.starts_with("https") => Ok(url),
+        url if is_https(&url) => Ok(url),
         url => Endpoint::parse(&url, None).map(|_| url).map_err(shown),
+    });
+    let ca = section.optional("ca", path);
+    if ca.is_some() && url.as_deref().is_some_and(|url| !is_https(url)) {
+        section.problem("ca", "is of use only where url begins with https://");
+    }
+    let timeout = section.optional("timeout", |node| match duration(node)? {
+        time if (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&time) => Ok(time),
+        _ => Err("must be from 1s to 10m".to_owned()),
     });
     let version = section.optional("version", |node| match node.text()? {
         "1.1" => Ok(Version::V1_1),
@@ -245,7 +258,9 @@ fn link(section: &Section<'_>, name: Option<UpstreamName>) -> Option<Upstream> {
         name: name?,
         url: url?,
         version: version.unwrap_or(Version::V1_2),
+        ca,
         trusted_signers: trusted_signers?,
+        timeout: timeout.unwrap_or(Duration::from_secs(60)),
         poll: (min, max),
         parallel: parallel.unwrap_or(16),
     })
@@ -283,6 +298,12 @@ fn url(node: &document::Node) -> Result<String, String> {
         (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
         _ => Err(format!("{text:?} must begin with http:// or https:// and name a host")),
     }
+}
+
+/// Whether a URL is called over TLS.
+pub(crate) fn is_https(url: &str) -> bool {
+    url.get(..8)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
 fn duration(node: &document::Node) -> Result<Duration, String> {
