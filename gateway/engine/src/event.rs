@@ -199,6 +199,34 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What `type` can be in a record, in the order of the variants.
+    pub const TYPES: [&'static str; 22] = [
+        "started",
+        "stopped",
+        "accepted",
+        "handed_out",
+        "lease_expired",
+        "acknowledged",
+        "expired",
+        "schema_rejected",
+        "forward_started",
+        "forward_outcome",
+        "decided",
+        "upstream_acknowledged",
+        "registry",
+        "refused",
+        "incident",
+        "journal_cut",
+        "journal_cut_acknowledged",
+        "checkpoint",
+        "snapshot",
+        "relocated",
+        "spool_removed",
+        "forgotten",
+    ];
+}
+
 /// What a receiver says with an Ack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -361,5 +389,15 @@ mod tests {
     fn only_what_is_known_before_the_decision_is_in_parts() {
         assert!(Event::Stopped.parts().is_none());
         assert!(Event::Expired { message: 1 }.parts().is_none());
+    }
+
+    #[test]
+    fn the_list_of_types_is_that_of_the_variants() {
+        let error = serde_json::from_str::<Event>(r#"{"type":"nosuch"}"#)
+            .unwrap_err()
+            .to_string();
+        let quoted: Vec<&str> = error.split('`').skip(1).step_by(2).collect();
+        assert_eq!(quoted[0], "nosuch");
+        assert_eq!(quoted[1..], Event::TYPES, "{error}");
     }
 }

@@ -115,23 +115,25 @@ pub(crate) fn count(state: &State<'_>, family: u8) -> Result<u64, IndexError> {
         .try_fold(0, |n, row| row.map(|_| n + 1))
 }
 
-/// Names of a participant's queues with the number of messages that wait in them.
+/// Names of a participant's queues with the number of messages that wait in them: with a node its sub-queue of answers,
+/// without one the common queue and every sub-queue in which something is.
 pub(crate) fn statistics(
     state: &State<'_>,
     participant: &Mnemonic,
     node: Option<&NodeId>,
 ) -> Result<Vec<(String, u64)>, IndexError> {
     let owner = || participant.clone();
-    let queues = [
-        Queue::Requests(owner()),
-        Queue::Responses(owner(), node.cloned()),
-        Queue::Status(owner()),
-    ];
+    let mut all = vec![Queue::Requests(owner()), Queue::Responses(owner(), node.cloned())];
+    if node.is_none() {
+        let of_nodes = queues(state)?.into_iter().map(|status| status.queue);
+        all.extend(of_nodes.filter(|queue| matches!(queue, Queue::Responses(of, Some(_)) if of == participant)));
+    }
+    all.push(Queue::Status(owner()));
     let waiting = |queue: &Queue| {
         let counters = state.counters(&keys::count_queue(queue))?;
         Ok((queue.to_string(), counters.messages.saturating_sub(counters.leased)))
     };
-    queues.iter().map(waiting).collect()
+    all.iter().map(waiting).collect()
 }
 
 /// Lanes of an upstream in which something waits.

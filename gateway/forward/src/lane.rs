@@ -125,6 +125,9 @@ async fn conclude(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead, ruling: Ru
         .await;
     shared.counters.forwarded(outcome);
     shared.report(&Source::Lane(lane.clone()), ruling.link, &cause);
+    if outcome == Forwarded::Quarantined {
+        in_quarantine(head, &cause);
+    }
     if let Err(refusal) = recorded {
         // The attempt is known as begun; the next one, under the same identifier, finds out.
         tracing::warn!(upstream = %lane.upstream, "the outcome cannot be recorded: {refusal}");
@@ -154,8 +157,14 @@ fn cause(outcome: &ForwardOutcome) -> String {
     }
 }
 
+/// A person must know of it.
+fn in_quarantine(head: &LaneHead, cause: &str) {
+    tracing::warn!(upstream = %head.lane.upstream, message = %head.message.message_id, "in quarantine: {cause}");
+}
+
 /// Without an attempt: the message cannot even be written for this upstream.
 async fn quarantine(shared: &Arc<Shared>, head: &LaneHead, cause: String) -> Step {
+    in_quarantine(head, &cause);
     let outcome = ForwardOutcome::Quarantined { cause };
     match shared.engine.forward_outcome(head.message.seq, outcome).await {
         Ok(()) => {

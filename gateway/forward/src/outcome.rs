@@ -68,7 +68,7 @@ pub fn rule(attempt: &Attempt, history: &History, unknown_tries: u32) -> Ruling 
 fn rule_on_fault(fault: &UpstreamFault, history: &History, unknown_tries: u32) -> Ruling {
     use FaultName as F;
     let Some(name) = fault.name else {
-        return go_on(quarantine(OTHER), LinkSign::Answers);
+        return go_on(quarantine(fault.shown()), LinkSign::Answers);
     };
     match name {
         // Who was never sent cannot have arrived: on a first attempt, and after attempts that certainly failed, it tells
@@ -104,9 +104,6 @@ pub fn is_suspicious(fault: &UpstreamFault) -> bool {
         Some(FaultName::SignatureVerificationFault | FaultName::SenderIsNotRegistered)
     )
 }
-
-/// The name of a fault outside the closed set.
-pub const OTHER: &str = "other";
 
 fn unknown(cause: &str, history: &History, tries: u32) -> Ruling {
     if history.unknown_outcomes.saturating_add(1) < tries {
@@ -189,6 +186,7 @@ mod tests {
     fn fault(element: &str) -> Attempt {
         Attempt::Fault(UpstreamFault {
             name: Some(FaultName::from_name(element).unwrap()),
+            element: Some(element.to_owned()),
             code: Some("c".repeat(120)),
             description: Some("д".repeat(600)),
             text: "text".to_owned(),
@@ -400,13 +398,16 @@ mod tests {
 
     #[test]
     fn a_fault_outside_the_protocol_is_for_a_person() {
-        let plain = UpstreamFault {
-            text: "out of order".to_owned(),
-            ..UpstreamFault::default()
-        };
-        let ruling = rule(&Attempt::Fault(plain), &FIRST, 20);
-        let cause = "the upstream answered with the fault other".to_owned();
-        assert_eq!(ruling.outcome, ForwardOutcome::Quarantined { cause });
+        for (element, shown) in [(Some("LimitReached"), "LimitReached"), (None, "without a name")] {
+            let foreign = UpstreamFault {
+                element: element.map(str::to_owned),
+                text: "out of order".to_owned(),
+                ..UpstreamFault::default()
+            };
+            let ruling = rule(&Attempt::Fault(foreign), &FIRST, 20);
+            let cause = format!("the upstream answered with the fault {shown}");
+            assert_eq!(ruling.outcome, ForwardOutcome::Quarantined { cause });
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::event::Event;
 use engine::names::{MessageId, Mnemonic, Queue};
 use jiff::Timestamp;
 
@@ -293,7 +295,8 @@ pub(crate) struct JournalVerify {
 
 #[derive(Debug, Args)]
 pub(crate) struct JournalExport {
-    /// One JSON record a line, or CSV with a header
+    /// One JSON record a line, or CSV with the columns seq, at, type, prev (digest of the record before) and event
+    /// (the whole event as JSON)
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) format: ExportFormat,
     /// First sequence number
@@ -308,8 +311,8 @@ pub(crate) struct JournalExport {
     /// Before this moment (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
-    /// Only these event types
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Only events of this type, such as accepted or refused; repeatable
+    #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(Event::TYPES), hide_possible_values = true)]
     pub(crate) types: Vec<String>,
     /// Only events that name this participant
     #[arg(long, value_name = "MNEMONIC")]

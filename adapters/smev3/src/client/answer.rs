@@ -41,10 +41,7 @@ impl<'a> Answer<'a> {
 
     /// The envelope as a document.
     pub(super) fn document(&self) -> Result<Document<'a>, ClientError> {
-        let limits = Limits {
-            octets: self.envelope.len(),
-            ..Limits::default()
-        };
+        let limits = Limits::of_size(self.envelope.len());
         Document::parse(self.envelope, &limits).map_err(|error| broken(self.status, &error.to_string()))
     }
 
@@ -114,10 +111,22 @@ fn fault(element: Element<'_, '_>) -> UpstreamFault {
     };
     UpstreamFault {
         name: known.and_then(|element| FaultName::from_name(element.local_name())),
+        element: detail
+            .map(Element::local_name)
+            .filter(|name| is_plain(name))
+            .map(str::to_owned),
         code: inner("Code", 100),
         description: inner("Description", 2000),
         text,
     }
+}
+
+/// Whether a name is one that can be shown to a person as it is.
+fn is_plain(name: &str) -> bool {
+    name.len() <= 64
+        && name
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'.'))
 }
 
 #[cfg(test)]
@@ -235,13 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_another_house_has_no_name() {
+    fn a_fault_of_another_house_has_only_the_name_of_its_element() {
         let text = format!(
             r#"<s:Envelope xmlns:s="{SOAP}"><s:Body><s:Fault><faultcode>s:Server</faultcode><faultstring>no</faultstring><detail><AccessDenied xmlns="urn:other"/></detail></s:Fault></s:Body></s:Envelope>"#
         );
         let result = read(&answer(500, "text/xml", &text), Operation::Ack);
         let expected = UpstreamFault {
             text: "no".to_owned(),
+            element: Some("AccessDenied".to_owned()),
             ..UpstreamFault::default()
         };
         assert_eq!(result, Err(ClientError::Fault(expected)));

@@ -8,12 +8,21 @@ use crate::fault::FaultName;
 pub struct UpstreamFault {
     /// The fault, if `detail` holds one that the protocol knows.
     pub name: Option<FaultName>,
+    /// Local name of the element in `detail`, whatever it is; `None` if there is none, or one that no protocol would use.
+    pub element: Option<String>,
     /// `Code` as received.
     pub code: Option<String>,
     /// `Description` as received.
     pub description: Option<String>,
     /// `faultstring`.
     pub text: String,
+}
+
+impl UpstreamFault {
+    /// What a person is told of it: the element's name.
+    pub fn shown(&self) -> &str {
+        self.element.as_deref().unwrap_or("without a name")
+    }
 }
 
 /// Why a call did not succeed.
@@ -26,7 +35,7 @@ pub enum ClientError {
     #[error("outcome unknown: {0}")]
     Unknown(String),
     /// The upstream answered with a fault.
-    #[error("fault {}", .0.name.map_or("outside the protocol", FaultName::as_str))]
+    #[error("fault {}", .0.shown())]
     Fault(UpstreamFault),
     /// The answer is not signed, or not by a trusted signer, or the signature does not verify.
     #[error("the answer's signature is not accepted: {0}")]

@@ -24,6 +24,9 @@ use crate::splice;
 use crate::stored::{self, DataElement, ExchangeNote, Header, StoredAttachment};
 use crate::version::{Version, XMLDSIG};
 
+/// The label of what came from an upstream, in metrics and journal: no door brought it.
+const DOOR: &str = "upstream";
+
 /// A message that was pulled from an upstream, verified, ready for the engine.
 #[derive(Debug, Clone)]
 pub struct Pulled {
@@ -57,11 +60,7 @@ impl Reader<'_> {
         let Some(restored) = restored.map_err(unreadable)? else {
             return self.read_found(answer, &document, &found, operation).map(Some);
         };
-        let limits = Limits {
-            octets: restored.len(),
-            ..Limits::default()
-        };
-        let document = Document::parse(restored.as_bytes(), &limits)
+        let document = Document::parse(restored.as_bytes(), &Limits::of_size(restored.len()))
             .map_err(|error| ClientError::Protocol(format!("after MTOM was undone: {error}")))?;
         let Some(found) = Found::find(answer, &document, operation)? else {
             return Ok(None);
@@ -229,7 +228,7 @@ impl Source<'_, '_, '_> {
             schema: SchemaVerdict::NotChecked,
         };
         let incoming = Incoming {
-            door: "smev3",
+            door: DOOR,
             sender: Party::Upstream(self.reader.upstream.clone()),
             remote_sender: None,
             message_id: self.reader.fresh_id,
@@ -285,7 +284,7 @@ impl Source<'_, '_, '_> {
         evidence.attachments = files.iter().map(digest).collect();
         let numbered = (0_u16..).zip(std::iter::once(envelope).chain(files));
         let incoming = Incoming {
-            door: "smev3",
+            door: DOOR,
             sender: Party::Upstream(self.reader.upstream.clone()),
             remote_sender: self.metadata("Mnemonic"),
             message_id,

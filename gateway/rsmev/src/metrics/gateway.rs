@@ -15,6 +15,8 @@ use crate::links::Links;
 
 /// Label of the door.
 const DOOR: &str = "smev3";
+/// Label of what the links pull.
+const UPSTREAM: &str = "upstream";
 /// Values of the label `type`.
 const TYPES: [&str; 3] = ["request", "response", "status"];
 
@@ -48,8 +50,11 @@ impl Sources {
         let registry = self.engine.registry();
         let metrics = self.engine.metrics();
         let mut accepted: BTreeMap<(String, &str, String), u64> = BTreeMap::new();
+        let upstream = self.links.iter().next().map(|_| UPSTREAM);
         for kind in registry.content().kinds.keys() {
-            accepted.extend(TYPES.map(|of_type| ((DOOR.to_owned(), of_type, kind.to_string()), 0)));
+            for door in std::iter::once(DOOR).chain(upstream) {
+                accepted.extend(TYPES.map(|of_type| ((door.to_owned(), of_type, kind.to_string()), 0)));
+            }
         }
         for (series, count) in metrics.accepted() {
             let kind = series.kind.map_or_else(|| "other".to_owned(), |kind| kind.to_string());
@@ -175,6 +180,8 @@ impl Sources {
         for (fault, count) in self.door.refused() {
             refused.count(&[("door", DOOR), ("fault", fault.as_str())], count);
         }
+        // Closes the set of the protocol's faults; the door knows no other.
+        refused.count(&[("door", DOOR), ("fault", "other")], 0);
         let mut verify = Family::histogram("verify_seconds", "Checking one signature, canonical forms included");
         let histogram = &self.door.verify_seconds;
         verify.distribution(&[], &histogram.buckets(), histogram.count(), histogram.sum());

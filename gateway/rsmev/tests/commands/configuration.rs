@@ -8,6 +8,7 @@ fn wrong_usage_is_exit_code_2_and_help_is_0() {
         &["frobnicate"][..],
         &["queue"],
         &["trace", "not-an-id"],
+        &["journal", "export", "--type", "nosuch"],
         &["serve", "--test-clock", "soon"],
     ] {
         let status = rsmev().args(arguments).output().unwrap().status;
@@ -63,6 +64,56 @@ fn every_error_is_reported_at_once_with_file_line_and_key() {
         "gateway.toml:23: loging: unknown key; did you mean \"log\"?",
     ] {
         assert!(stderr.contains(expected), "{expected}\n{stderr}");
+    }
+}
+
+#[test]
+fn what_an_upstream_over_tls_needs_is_checked() {
+    let place = Place::new();
+    let upstream = |url: &str, ca: &str, timeout: &str| {
+        let text = place.configuration("\"127.0.0.1:0\"", "\"127.0.0.1:0\"")
+            + &format!("[[upstream]]\nname = \"federal\"\nurl = \"{url}\"\nca = \"{ca}\"\ntimeout = \"{timeout}\"\n")
+            + "trusted_signers = [\"gateway.crt\"]\n";
+        place.write("gateway.toml", &text);
+        let done = place.operate(&["check"]);
+        assert_eq!(done.code, Some(1), "{}", done.stdout);
+        done.stdout
+    };
+    place.write("empty.pem", "");
+    for (url, ca, timeout, expected) in [
+        (
+            "https://127.0.0.1:1/ws",
+            "absent.pem",
+            "60s",
+            "upstream[1].ca: absent.pem: ",
+        ),
+        (
+            "https://127.0.0.1:1/ws",
+            "empty.pem",
+            "60s",
+            "upstream[1].ca: empty.pem: there is no certificate in it",
+        ),
+        (
+            "http://127.0.0.1:1/ws",
+            "empty.pem",
+            "60s",
+            "upstream[1].ca: is of use only where url begins with https://",
+        ),
+        (
+            "http://127.0.0.1:1/ws",
+            "empty.pem",
+            "999ms",
+            "upstream[1].timeout: must be from 1s to 10m",
+        ),
+        (
+            "http://127.0.0.1:1/ws",
+            "empty.pem",
+            "11m",
+            "upstream[1].timeout: must be from 1s to 10m",
+        ),
+    ] {
+        let found = upstream(url, ca, timeout);
+        assert!(found.contains(expected), "{expected}\n{found}");
     }
 }
 
