@@ -6,7 +6,7 @@ pub(crate) mod notice;
 
 use std::sync::Arc;
 
-use engine::command::{Accepted, MessageType};
+use engine::command::{Accepted, Delivery, MessageType};
 use engine::names::{MessageId, Mnemonic, Party};
 use engine::registry::Registry;
 use jiff::Timestamp;
@@ -178,6 +178,17 @@ fn sign(author: &Author, version: Version, element: &str) -> Result<String, Sign
     let document = Document::parse(text.as_bytes(), &Limits::of_accepted())?;
     let target = document.root().children().next().ok_or(SignError::NoId)?;
     xmldsig::sign(target, &*author.signer, &author.certificate)
+}
+
+/// Octets of memory that a hand-over of a message takes, the tree not counted: everything as it is read from the spool and
+/// once more in the answer, and the envelope as it is put together, signed, and put together again.
+pub fn room(delivery: &Delivery) -> u64 {
+    let parts = delivery.parts.iter().map(|(number, location)| {
+        let copies = if *number == 0 { 6 } else { 2 };
+        copies * u64::from(location.len)
+    });
+    let note = delivery.exchange_note.map_or(0, |location| u64::from(location.len));
+    parts.sum::<u64>() + note
 }
 
 /// A moment as the bus writes it: Moscow time with milliseconds.

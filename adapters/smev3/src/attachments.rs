@@ -1,20 +1,27 @@
 //! Attachments inside a message: inline base64 or MTOM, paired with their headers (PROTOCOL §7).
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use engine::command::AttachmentFault;
 use xmldsig::Element;
 
-use crate::mime::{Multipart, decode_base64};
+use crate::mime::{Multipart, Part, decode_base64};
 use crate::request::AttachmentHeader;
 use crate::version::{Version, XOP};
 
 /// Attachments of one message at most, inline and as parts of a multipart body together.
 pub const MAX_ATTACHMENTS: usize = 1000;
 
-/// Reads the contents that belong to the headers, in the headers' order.
+/// Reads the contents that belong to the headers, in the headers' order. Nothing is copied any more once they have more
+/// than `limit` octets, and every part of the multipart body is copied once at most.
 ///
 /// # Errors
-/// There are more than [`MAX_ATTACHMENTS`], headers and contents do not pair one to one, a content cannot be read, or
-/// they have more than `limit` octets in total.
+/// There are more than [`MAX_ATTACHMENTS`], headers and contents do not pair one to one, a content cannot be read, two
+/// are the same part, or they have more than `limit` octets in total.
 pub fn contents(
     call: Element<'_, '_>,
     version: Version,
@@ -45,6 +52,7 @@ pub fn contents(
         return Err(AttachmentFault::Count { announced, present });
     }
     let mut contents: Vec<Option<Vec<u8>>> = vec![None; announced];
+    let mut parts = multipart.map(Parts::of);
     let mut real = 0_u64;
     for item in items {
         let id = item.only_child(basic, "Id").map_err(|_| AttachmentFault::Unnamed)?;
@@ -54,9 +62,9 @@ pub fn contents(
         let place = place.filter(|&place| contents[place].is_none());
         let place = place.ok_or(AttachmentFault::Mismatch)?;
         let content = item.only_child(basic, "Content").map_err(|_| AttachmentFault::Empty)?;
-        let octets = octets(content, multipart)?;
+        let octets = octets(content, parts.as_mut())?;
         real += octets.len() as u64;
-        contents[place] = Some(octets);
+        contents[place] = Some(if real > limit { Vec::new() } else { octets.into_owned() });
     }
     if real > limit {
         return Err(AttachmentFault::TooLarge { permitted: limit, real });
@@ -64,57 +72,100 @@ pub fn contents(
     Ok(contents.into_iter().flatten().collect())
 }
 
-/// The envelope with what MTOM took out of `signed` put back, if anything was: what is signed is the whole content.
-///
-/// `signed` is the range of the signed element in `source`.
-///
-/// # Errors
-/// A reference leads nowhere, or to what cannot be read.
-pub fn restore_signed(
-    source: &str,
-    signed: Element<'_, '_>,
-    multipart: &Multipart<'_>,
-) -> Result<Option<String>, AttachmentFault> {
-    use base64::Engine as _;
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut open = vec![signed];
-    let mut includes = Vec::new();
-    while let Some(element) = open.pop() {
-        if element.is(XOP, "Include") {
-            includes.push(element);
-        } else {
-            open.extend(element.children());
-        }
-    }
-    if includes.is_empty() {
-        return Ok(None);
-    }
-    includes.sort_by_key(|include| include.range().start);
-    for include in includes {
-        out.push_str(&source[copied..include.range().start]);
-        let octets = included(include, multipart)?;
-        base64::engine::general_purpose::STANDARD.encode_string(octets, &mut out);
-        copied = include.range().end;
-    }
-    out.push_str(&source[copied..]);
-    Ok(Some(out))
+/// What MTOM took out of a signed element, found and measured: what is signed is the whole content.
+#[derive(Debug)]
+pub struct TakenOut<'m, 'b> {
+    /// The places of the references in the document, in order, and the parts that belong there.
+    places: Vec<(Range<usize>, &'m Part<'b>)>,
 }
 
-fn octets(content: Element<'_, '_>, multipart: Option<&Multipart<'_>>) -> Result<Vec<u8>, AttachmentFault> {
+impl<'m, 'b> TakenOut<'m, 'b> {
+    /// Finds the references in `signed`; `None` if there are none. Copies nothing.
+    ///
+    /// # Errors
+    /// A reference leads nowhere, or where another one leads.
+    pub fn find(signed: Element<'_, '_>, multipart: &'m Multipart<'b>) -> Result<Option<Self>, AttachmentFault> {
+        let mut parts = Parts::of(multipart);
+        let mut places = Vec::new();
+        // Children on the way down, so that a wide element costs no more than a narrow one.
+        let mut open = vec![signed.children()];
+        while let Some(children) = open.last_mut() {
+            match children.next() {
+                None => {
+                    open.pop();
+                }
+                Some(include) if include.is(XOP, "Include") => places.push((include.range(), parts.take(include)?)),
+                Some(element) => open.push(element.children()),
+            }
+        }
+        Ok((!places.is_empty()).then_some(Self { places }))
+    }
+
+    /// Octets of `source` at most when everything has been put back.
+    pub fn restored_len(&self, source: &str) -> usize {
+        let base64 = |part: &Part<'_>| match part.base64 {
+            // At worst its padding was missing.
+            true => part.octets.len().saturating_add(2),
+            false => part.octets.len().div_ceil(3).saturating_mul(4),
+        };
+        self.places.iter().fold(source.len(), |len, (place, part)| {
+            len.saturating_sub(place.len()).saturating_add(base64(part))
+        })
+    }
+
+    /// Puts everything back. Callers look at [`restored_len`](Self::restored_len) first.
+    ///
+    /// # Errors
+    /// A part is not in the encoding that it announces.
+    pub fn restore(&self, source: &str) -> Result<String, AttachmentFault> {
+        let mut out = String::with_capacity(self.restored_len(source));
+        let mut copied = 0;
+        for (place, part) in &self.places {
+            out.push_str(&source[copied..place.start]);
+            let octets = part.decoded().map_err(|_| AttachmentFault::Encoding)?;
+            STANDARD.encode_string(octets, &mut out);
+            copied = place.end;
+        }
+        out.push_str(&source[copied..]);
+        Ok(out)
+    }
+}
+
+/// The parts of a body, each to be had once: who refers to one part again and again makes much of little.
+struct Parts<'m, 'b> {
+    multipart: &'m Multipart<'b>,
+    taken: HashSet<&'m str>,
+}
+
+impl<'m, 'b> Parts<'m, 'b> {
+    fn of(multipart: &'m Multipart<'b>) -> Self {
+        Self {
+            multipart,
+            taken: HashSet::new(),
+        }
+    }
+
+    fn take(&mut self, include: Element<'_, '_>) -> Result<&'m Part<'b>, AttachmentFault> {
+        let part = include.attribute("href").and_then(|href| self.multipart.by_href(href));
+        let part = part.ok_or(AttachmentFault::PartMissing)?;
+        if self.taken.insert(&part.content_id) {
+            Ok(part)
+        } else {
+            Err(AttachmentFault::PartRepeated)
+        }
+    }
+}
+
+fn octets<'m>(content: Element<'_, '_>, parts: Option<&mut Parts<'m, '_>>) -> Result<Cow<'m, [u8]>, AttachmentFault> {
     if let Ok(include) = content.only_child(XOP, "Include") {
-        return included(include, multipart.ok_or(AttachmentFault::PartMissing)?);
+        let part = parts.ok_or(AttachmentFault::PartMissing)?.take(include)?;
+        return part.decoded().map_err(|_| AttachmentFault::Encoding);
     }
     if content.has_element_children() {
         return Err(AttachmentFault::Encoding);
     }
-    decode_base64(content.text().as_bytes()).ok_or(AttachmentFault::Encoding)
-}
-
-fn included(include: Element<'_, '_>, multipart: &Multipart<'_>) -> Result<Vec<u8>, AttachmentFault> {
-    let part = include.attribute("href").and_then(|href| multipart.by_href(href));
-    let part = part.ok_or(AttachmentFault::PartMissing)?;
-    part.content().map_err(|_| AttachmentFault::Encoding)
+    let octets = decode_base64(content.text().as_bytes()).ok_or(AttachmentFault::Encoding)?;
+    Ok(Cow::Owned(octets))
 }
 
 #[cfg(test)]
@@ -238,21 +289,56 @@ mod tests {
 
     #[test]
     fn what_mtom_took_out_of_the_signed_data_is_put_back() {
-        let part = mime::Attachment {
-            content_id: "s".into(),
+        let part = |id: &str, octets: &[u8]| mime::Attachment {
+            content_id: id.into(),
             content_type: "a/b".into(),
-            octets: b"hello".to_vec(),
+            octets: octets.to_vec(),
+        };
+        let (content_type, body) = mime::write("<e/>", &[part("s", b"hello"), part("t", b"world")]);
+        let multipart = Multipart::parse(&content_type, &body).unwrap();
+        let include = format!(r#"<i:Include xmlns:i="{XOP}" href="cid:s"/>"#);
+        let other = include.replace("cid:s", "cid:t");
+        let find = |xml: &str| -> Result<Option<(usize, String)>, AttachmentFault> {
+            let document = Document::parse(xml.as_bytes(), &Limits::default()).unwrap();
+            let signed = document.root().children().next().unwrap();
+            let taken = TakenOut::find(signed, &multipart)?;
+            Ok(taken.map(|taken| (taken.restored_len(xml), taken.restore(xml).unwrap())))
+        };
+        let xml = format!("<c><d><e>{include}</e>é<e>{other}</e></d><f>{include}</f></c>");
+        let (bound, restored) = find(&xml).unwrap().unwrap();
+        assert_eq!(
+            restored,
+            format!("<c><d><e>aGVsbG8=</e>é<e>d29ybGQ=</e></d><f>{include}</f></c>")
+        );
+        assert!((restored.len()..restored.len() + 100).contains(&bound), "{bound}");
+        assert_eq!(find(&format!("<c><d/><f>{include}</f></c>")), Ok(None));
+        assert_eq!(
+            find(&format!("<c><d>{include}<e>{include}</e></d></c>")),
+            Err(AttachmentFault::PartRepeated)
+        );
+    }
+
+    #[test]
+    fn one_part_is_one_attachment() {
+        let part = mime::Attachment {
+            content_id: "x".into(),
+            content_type: "a/b".into(),
+            octets: vec![7; 1000],
         };
         let (content_type, body) = mime::write("<e/>", &[part]);
         let multipart = Multipart::parse(&content_type, &body).unwrap();
-        let include = format!(r#"<i:Include xmlns:i="{XOP}" href="cid:s"/>"#);
-        let xml = format!("<c><d><e>{include}</e>é<e>{include}</e></d><f>{include}</f></c>");
-        let document = Document::parse(xml.as_bytes(), &Limits::default()).unwrap();
-        let signed = document.root().children().next().unwrap();
-        let restored = restore_signed(&xml, signed, &multipart).unwrap().unwrap();
+        let include = format!(r#"<i:Include xmlns:i="{XOP}" href="cid:x"/>"#);
+        let twice = list(&[("a", &include), ("b", &include)]);
         assert_eq!(
-            restored,
-            format!("<c><d><e>aGVsbG8=</e>é<e>aGVsbG8=</e></d><f>{include}</f></c>")
+            read(&twice, &["a", "b"], Some(&multipart), 10),
+            Err(AttachmentFault::PartRepeated)
+        );
+        assert_eq!(
+            read(&list(&[("a", &include)]), &["a"], Some(&multipart), 10),
+            Err(AttachmentFault::TooLarge {
+                permitted: 10,
+                real: 1000
+            })
         );
     }
 }

@@ -9,6 +9,7 @@ mod http;
 mod intake;
 mod metrics;
 mod recognition;
+mod room;
 mod serve;
 mod tls;
 mod workers;

@@ -3,6 +3,8 @@
 //! Reading borrows from the body. It is liberal about headers and strict about bounds: the number of parts and the
 //! size of a part's headers are limited, nothing is allocated by a length that the other side names.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -31,6 +33,10 @@ pub enum MimeError {
     /// A transfer encoding other than binary, 8bit, 7bit or base64.
     #[error("the multipart body uses an unknown Content-Transfer-Encoding")]
     Encoding,
+    /// The root part is in base64: no client is known to write it so, and what it costs to read could not be told from
+    /// the body.
+    #[error("the root part of the multipart body is in base64")]
+    RootEncoding,
 }
 
 /// One part of a multipart body.
@@ -46,16 +52,24 @@ pub struct Part<'a> {
     pub base64: bool,
 }
 
-impl Part<'_> {
-    /// The content: a copy of the octets, base64 undone.
+impl<'a> Part<'a> {
+    /// The content: the octets, base64 undone.
     ///
     /// # Errors
     /// [`MimeError::Encoding`] if base64 is announced and the octets are not.
-    pub fn content(&self) -> Result<Vec<u8>, MimeError> {
+    pub fn decoded(&self) -> Result<Cow<'a, [u8]>, MimeError> {
         if !self.base64 {
-            return Ok(self.octets.to_vec());
+            return Ok(Cow::Borrowed(self.octets));
         }
-        decode_base64(self.octets).ok_or(MimeError::Encoding)
+        decode_base64(self.octets).map(Cow::Owned).ok_or(MimeError::Encoding)
+    }
+
+    /// A copy of the content.
+    ///
+    /// # Errors
+    /// As [`decoded`](Self::decoded).
+    pub fn content(&self) -> Result<Vec<u8>, MimeError> {
+        self.decoded().map(Cow::into_owned)
     }
 }
 
@@ -101,6 +115,9 @@ impl<'a> Multipart<'a> {
             return Err(MimeError::Root);
         }
         let root = parts.remove(root);
+        if root.base64 {
+            return Err(MimeError::RootEncoding);
+        }
         Ok(Self { root, parts })
     }
 
@@ -426,6 +443,8 @@ mod tests {
         );
         let twins = "--b\r\nContent-ID: <a>\r\n\r\nx\r\n--b\r\nContent-ID: a\r\n\r\ny\r\n--b--";
         assert_eq!(parse("multipart/related; boundary=b", twins), MimeError::Root);
+        let root = "--b\r\nContent-Transfer-Encoding: base64\r\n\r\nPGEvPg==\r\n--b--";
+        assert_eq!(parse("multipart/related; boundary=b", root), MimeError::RootEncoding);
         let odd = "--b\r\nContent-Transfer-Encoding: gzip\r\n\r\nx\r\n--b--";
         assert_eq!(parse("multipart/related; boundary=b", odd), MimeError::Encoding);
     }

@@ -33,6 +33,9 @@ impl From<MimeError> for Fault {
                 "Content-Transfer-Encoding должен быть binary, 8bit, 7bit или base64, и содержимое ему соответствовать"
                     .to_owned()
             }
+            MimeError::RootEncoding => {
+                "часть с конвертом SOAP должна быть передана как есть (binary, 8bit или 7bit), а не в base64".to_owned()
+            }
         };
         Self::invalid(format!("Сообщение не читается как multipart/related: {what}."))
     }
@@ -134,9 +137,13 @@ pub(crate) fn unreadable_for_schema() -> String {
     "Содержимое не удалось прочитать для проверки по схеме.".to_owned()
 }
 
-/// A validator's message in which only names of elements and attributes are left between quotation marks. Values may
-/// hold quotation marks of their own: from the first value on, everything to the last mark goes.
+/// A validator's message in which only names of elements, attributes and constraints are left between quotation marks.
+/// Values may hold quotation marks of their own: from the first value on, everything to the last mark goes. Between
+/// double marks there are only values, in a list; nothing that follows one is worth the risk.
 fn without_values(message: &str) -> Cow<'_, str> {
+    if let Some((before, _)) = message.split_once(['"', '[']) {
+        return format!("{}…", without_values(before)).into();
+    }
     let mut at = 0;
     while let Some(opening) = message[at..].find('\'').map(|found| at + found) {
         let before = message[..opening].trim_end();
@@ -148,9 +155,16 @@ fn without_values(message: &str) -> Cow<'_, str> {
         let closing = message[opening + 1..].find('\'').map(|found| opening + 1 + found);
         match closing {
             Some(closing)
-                if ["element", "attribute", "declaration found for"]
-                    .iter()
-                    .any(|known| named(known)) =>
+                if [
+                    "element",
+                    "attribute",
+                    "declaration found for",
+                    "unique",
+                    "key",
+                    "keyref",
+                ]
+                .iter()
+                .any(|known| named(known)) =>
             {
                 at = closing + 1;
             }
@@ -215,6 +229,7 @@ mod tests {
             MimeError::Limit,
             MimeError::Root,
             MimeError::Encoding,
+            MimeError::RootEncoding,
         ] {
             is_told_in_russian(&Fault::from(error).text);
         }
@@ -283,6 +298,14 @@ mod tests {
                 "Value length 7 exceeds maxLength 5",
             ),
             ("an open 'quotation", "an open …"),
+            (
+                "Unique 'u': duplicate value [\"O'Hara\", \"1, Main St\"]",
+                "Unique 'u': duplicate value …",
+            ),
+            (
+                "KeyRef 'k': no matching key value [\"Smith's\"] in referred constraint 'c'",
+                "KeyRef 'k': no matching key value …",
+            ),
         ] {
             let text = schema(&error(message));
             is_told_in_russian(&text);

@@ -9,6 +9,8 @@
 mod accepted;
 mod forms;
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use journal::Location;
 use serde::{Deserialize, Serialize};
@@ -109,12 +111,18 @@ pub enum Event {
         /// What was changed.
         diff: RegistryDiff,
     },
-    /// A recognised participant's call was refused.
+    /// A call under the name of a participant was refused.
     Refused {
         /// Label of the door.
         door: String,
-        /// Who.
+        /// Who, or who it claims to be.
         participant: Party,
+        /// Whether the participant's signature was verified; absent in records that do not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verified: Option<bool>,
+        /// Where the call came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
         /// The operation, by the door's name for it.
         operation: String,
         /// The fault that the caller got, by the door's name for it.
@@ -125,7 +133,7 @@ pub enum Event {
         /// The identifier in the call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<MessageId>,
-        /// Refusals of this participant that were not written since the last one.
+        /// Refusals that were not written since the last one: of this participant if verified, of all if not.
         #[serde(default, skip_serializing_if = "is_zero")]
         omitted: u64,
     },

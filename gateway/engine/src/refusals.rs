@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::names::Mnemonic;
 
-/// Refusals of one participant that are written per minute.
+/// Refusals of one participant that are written per minute; as many of calls that only claim to be somebody's.
 const PER_MINUTE: u32 = 20;
 
 /// Counts refusals per participant and minute. The participants are the registry's, so that it is bounded.
@@ -15,32 +15,34 @@ pub(crate) struct Limiter {
     of: HashMap<Mnemonic, Window>,
 }
 
-#[derive(Debug)]
-struct Window {
+impl Limiter {
+    /// Whether a refusal is to be written, and how many were not since the last one that was.
+    pub(crate) fn admit(&mut self, participant: &Mnemonic, now: Timestamp) -> Option<u64> {
+        self.of.entry(participant.clone()).or_default().admit(now)
+    }
+}
+
+/// Counts refusals per minute.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
     since: Timestamp,
     written: u32,
     omitted: u64,
 }
 
-impl Limiter {
-    /// Whether a refusal is to be written, and how many were not since the last one that was.
-    pub(crate) fn admit(&mut self, participant: &Mnemonic, now: Timestamp) -> Option<u64> {
-        let fresh = || Window {
-            since: now,
-            written: 0,
-            omitted: 0,
-        };
-        let window = self.of.entry(participant.clone()).or_insert_with(fresh);
-        if now.duration_since(window.since).abs() >= SignedDuration::from_mins(1) {
-            window.since = now;
-            window.written = 0;
+impl Window {
+    /// As [`Limiter::admit`].
+    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<u64> {
+        if now.duration_since(self.since).abs() >= SignedDuration::from_mins(1) {
+            self.since = now;
+            self.written = 0;
         }
-        if window.written >= PER_MINUTE {
-            window.omitted += 1;
+        if self.written >= PER_MINUTE {
+            self.omitted += 1;
             return None;
         }
-        window.written += 1;
-        Some(std::mem::take(&mut window.omitted))
+        self.written += 1;
+        Some(std::mem::take(&mut self.omitted))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
 use crate::names::Party;
 use crate::offer::{self, Offer};
-use crate::refusals::Limiter;
+use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
 use crate::registry_change;
 use crate::retention::Survivor;
@@ -60,6 +60,8 @@ impl From<CommitError> for Failure {
 pub(crate) struct Desk {
     pub(crate) shared: Arc<Shared>,
     pub(crate) refusals: Limiter,
+    /// Refusals of calls that only claim to be somebody's, all together.
+    pub(crate) unverified: Window,
     /// Incidents that participants cause.
     pub(crate) incidents: Limiter,
     pub(crate) random: Box<dyn Random + Send>,
@@ -265,17 +267,26 @@ impl<'a> Work<'a> {
         let RefusedCall {
             door,
             participant,
+            verified,
+            address,
             operation,
             fault,
             reason,
             message_id,
         } = call;
-        let Some(omitted) = self.desk.refusals.admit(&participant, self.now) else {
+        let admitted = if verified {
+            self.desk.refusals.admit(&participant, self.now)
+        } else {
+            self.desk.unverified.admit(self.now)
+        };
+        let Some(omitted) = admitted else {
             return Ok(());
         };
         let event = Event::Refused {
             door: door.to_owned(),
             participant: Party::Participant(participant),
+            verified: Some(verified),
+            address: Some(address),
             operation: operation.to_owned(),
             fault: fault.to_owned(),
             reason: reason.to_owned(),

@@ -21,11 +21,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// [`ParseError`]; the sender is to blame for each of them.
     pub fn parse(octets: &'a [u8], limits: &Limits) -> Result<Document<'a>, ParseError> {
-        if octets.len() > limits.octets {
-            return Err(ParseError::TooLarge { limit: limits.octets });
-        }
-        let text = str::from_utf8(octets).map_err(|_| ParseError::Encoding)?;
-        scan::scan(text, limits)?;
+        let text = text_within(octets, limits)?;
         let options = roxmltree::ParsingOptions {
             allow_dtd: false,
             nodes_limit: u32::try_from(limits.nodes).unwrap_or(u32::MAX).saturating_add(1),
@@ -33,6 +29,15 @@ impl<'a> Document<'a> {
         };
         let tree = roxmltree::Document::parse_with_options(text, options).map_err(|e| refusal_of_parser(&e))?;
         Ok(Self { tree })
+    }
+
+    /// Looks for what [`parse`](Self::parse) refuses before it builds anything: all bounds, and many a fault of syntax.
+    /// A cheap pass that needs no memory.
+    ///
+    /// # Errors
+    /// [`ParseError`].
+    pub fn check(octets: &[u8], limits: &Limits) -> Result<(), ParseError> {
+        text_within(octets, limits).map(|_| ())
     }
 
     /// The root element.
@@ -56,6 +61,15 @@ impl<'a> Document<'a> {
     pub fn element_by_id(&self, id: &str) -> Result<Element<'_, 'a>, IdError> {
         find_id(&self.tree, id).map(Element)
     }
+}
+
+fn text_within<'a>(octets: &'a [u8], limits: &Limits) -> Result<&'a str, ParseError> {
+    if octets.len() > limits.octets {
+        return Err(ParseError::TooLarge { limit: limits.octets });
+    }
+    let text = str::from_utf8(octets).map_err(|_| ParseError::Encoding)?;
+    scan::scan(text, limits)?;
+    Ok(text)
 }
 
 /// Why a document was not accepted. The sender is to blame.

@@ -111,5 +111,6 @@ fn limits_of_what_we_wrote() -> Limits {
         attributes: 1024,
         namespaces: 4096,
         nodes: 1 << 24,
+        lavish: false,
     }
 }

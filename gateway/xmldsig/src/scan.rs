@@ -175,7 +175,7 @@ impl<'t> Scanner<'t> {
             .saturating_add(scope.longest.saturating_mul(1 + prefixed));
         let wasteful =
             |spent: usize, factor: usize| spent > self.bytes.len().saturating_mul(factor).saturating_add(1 << 20);
-        if wasteful(self.lookups, 16) || wasteful(self.repetition, 8) {
+        if !self.limits.lavish && (wasteful(self.lookups, 16) || wasteful(self.repetition, 8)) {
             return Err(ParseError::Wasteful);
         }
         Ok(())

@@ -52,10 +52,7 @@ pub fn sign(target: Element<'_, '_>, signer: &dyn Signer, certificate: &Certific
 /// # Errors
 /// [`SignError`]; [`SignError::Parse`] when `xml` is not a document.
 pub fn sign_fragment(xml: &str, signer: &dyn Signer, certificate: &Certificate) -> Result<String, SignError> {
-    let limits = Limits {
-        octets: usize::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits::of_accepted();
     sign(Document::parse(xml.as_bytes(), &limits)?.root(), signer, certificate)
 }
 

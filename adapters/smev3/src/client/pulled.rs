@@ -15,7 +15,7 @@ use xmldsig::{Document, Element, Limits};
 use super::answer::Answer;
 use super::error::ClientError;
 use super::trust::TrustedSigners;
-use crate::attachments;
+use crate::attachments::{self, TakenOut};
 use crate::envelope::Operation;
 use crate::facts;
 use crate::fault::Fault;
@@ -53,13 +53,15 @@ impl Reader<'_> {
             return Ok(None);
         };
         // What MTOM took out of the signed element was signed inside it.
-        let restored = match &answer.parts {
-            Some(parts) => attachments::restore_signed(document.source(), found.signed, parts),
-            None => Ok(None),
+        let taken = match &answer.parts {
+            Some(parts) => TakenOut::find(found.signed, parts).map_err(unreadable)?,
+            None => None,
         };
-        let Some(restored) = restored.map_err(unreadable)? else {
+        let Some(taken) = taken else {
             return self.read_found(answer, &document, &found, operation).map(Some);
         };
+        // A part stands in one place, so that the whole is no larger than a third more than the answer, which is bounded.
+        let restored = taken.restore(document.source()).map_err(unreadable)?;
         let document = Document::parse(restored.as_bytes(), &Limits::of_size(restored.len()))
             .map_err(|error| ClientError::Protocol(format!("after MTOM was undone: {error}")))?;
         let Some(found) = Found::find(answer, &document, operation)? else {

@@ -12,9 +12,11 @@ use engine::names::{MessageId, Mnemonic};
 use engine::registry::Registry;
 
 use super::DOOR;
+use super::budget::{Exhausted, Held, PATIENCE, overhead};
 use super::intake::{Arrival, Command, Intake, Refused, Understood};
 use super::metrics::DoorMetrics;
-use super::workers::Workers;
+use super::room::Room;
+use super::workers::{Panicked, Turn, Workers};
 use crate::answer::{self, Answer, Author, Handover, HandoverError};
 use crate::envelope::Operation;
 use crate::fault::{Fault, FaultName};
@@ -32,12 +34,34 @@ pub(super) struct Exchange {
     pub(super) translate: bool,
 }
 
+/// Whose call was refused.
+struct Caller {
+    participant: Mnemonic,
+    verified: bool,
+    address: IpAddr,
+}
+
 /// A body as it came over the network.
 pub(super) struct Received {
     pub(super) body: Bytes,
     pub(super) content_type: String,
     pub(super) path_version: Version,
     pub(super) address: IpAddr,
+}
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// It is refused.
+    Fault(FaultAnswer),
+    /// There is no room for it now.
+    Busy,
+}
+
+impl From<Exhausted> for Unanswered {
+    fn from(_: Exhausted) -> Self {
+        Self::Busy
+    }
 }
 
 /// A refusal in the version in which the caller understands it.
@@ -48,41 +72,100 @@ pub(super) struct FaultAnswer {
 }
 
 impl super::Inner {
-    /// Handles a call: reads it, has the engine do it, builds the answer.
-    pub(super) async fn handle(self: &Arc<Self>, received: Received) -> Result<Answer, FaultAnswer> {
+    /// Handles a call: reads it, has the engine do it, builds the answer. `held` is what its body holds; what comes back
+    /// is held for the answer.
+    pub(super) async fn handle(self: &Arc<Self>, received: Received, held: Held) -> Result<(Answer, Held), Unanswered> {
         let begun = Instant::now();
-        let path_version = received.path_version;
         let address = received.address;
         let exchange = &self.exchange;
         let registry = exchange.engine.registry();
-        let read = {
-            let (inner, registry) = (Arc::clone(self), Arc::clone(&registry));
-            exchange
-                .workers
-                .run(move || inner.exchange.read(&received, &registry))
-                .await
-        };
+        let (read, mut held) = self.read(received, Room::new(held), &registry).await?;
         let understood = match read {
-            Ok(Ok(understood)) => understood,
-            Ok(Err(refused)) => return Err(exchange.refuse(*refused, address, begun)),
-            Err(_) => {
-                exchange.incident("reading a call").await;
-                return Err(exchange.count(path_version, Fault::failure()));
-            }
+            Ok(understood) => understood,
+            Err(refused) => return Err(Unanswered::Fault(exchange.refuse(*refused, address, begun))),
         };
+        // The tree is gone, and what goes to the spool is not.
+        held.keep(understood.octets());
         let (version, operation) = (understood.version, understood.operation);
         let (participant, named) = (understood.participant.clone(), understood.named());
-        let answered = self.perform(understood, registry).await;
+        let answered = self.perform(understood, registry, held).await;
         self.metrics.observe_request(operation, begun.elapsed());
         answered.map_err(|fault| {
             if fault.name != FaultName::SMEVFailure {
-                exchange.record(participant, Some(operation), &fault, named);
+                let caller = Caller {
+                    participant,
+                    verified: true,
+                    address,
+                };
+                exchange.record(caller, Some(operation), &fault, named);
             }
-            exchange.count(version, fault)
+            Unanswered::Fault(exchange.count(version, fault))
         })
     }
 
-    async fn perform(self: &Arc<Self>, call: Understood, registry: Arc<Registry>) -> Result<Answer, Fault> {
+    /// Has a worker read a call, when there is room for its tree; and again, when there is room for what it lacked.
+    async fn read(
+        self: &Arc<Self>,
+        mut received: Received,
+        mut room: Room,
+        registry: &Arc<Registry>,
+    ) -> Result<(Result<Understood, Box<Refused>>, Held), Unanswered> {
+        let nodes = self.exchange.intake.limits.nodes as u64;
+        let mut lacking = overhead(&received.body, nodes);
+        let mut weighed = false;
+        loop {
+            if room.is_large(lacking) && !weighed {
+                let weigh = |exchange: &Exchange, received: &Received, _: &Room, registry: &Registry| {
+                    exchange.intake.weigh(&exchange.arrival(received), registry)
+                };
+                let verdict;
+                (received, room, verdict) = self.work(received, room, registry, weigh).await?;
+                if let Err(refused) = verdict {
+                    return Ok((Err(refused), room.into_held()));
+                }
+                weighed = true;
+            }
+            room.make(lacking).await?;
+            let read;
+            (received, room, read) = self.work(received, room, registry, Exchange::read).await?;
+            match room.lacking() {
+                Some(octets) => lacking = octets,
+                None => return Ok((read, room.into_held())),
+            }
+        }
+    }
+
+    /// Has a worker look at a call. The call and its room are the worker's as long as it takes: a client that hangs up
+    /// frees neither.
+    async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        received: Received,
+        room: Room,
+        registry: &Arc<Registry>,
+        work: impl FnOnce(&Exchange, &Received, &Room, &Registry) -> T + Send + 'static,
+    ) -> Result<(Received, Room, T), Unanswered> {
+        let (inner, registry) = (Arc::clone(self), Arc::clone(registry));
+        let path_version = received.path_version;
+        let job = move || {
+            let done = work(&inner.exchange, &received, &room, &registry);
+            (received, room, done)
+        };
+        match self.exchange.workers.run(job).await {
+            Ok(done) => Ok(done),
+            Err(_) => {
+                self.exchange.incident("reading a call").await;
+                let fault = self.exchange.count(path_version, Fault::failure());
+                Err(Unanswered::Fault(fault))
+            }
+        }
+    }
+
+    async fn perform(
+        self: &Arc<Self>,
+        call: Understood,
+        registry: Arc<Registry>,
+        held: Held,
+    ) -> Result<(Answer, Held), Fault> {
         let Understood {
             version,
             operation,
@@ -90,15 +173,18 @@ impl super::Inner {
             command,
         } = call;
         match command {
-            Command::Send(incoming) => self.send(version, participant, *incoming, registry).await,
-            Command::Take(take) => self.take(version, operation, take, registry).await,
+            Command::Send(incoming) => {
+                let answer = self.send(version, participant, *incoming, registry).await?;
+                Ok((answer, held))
+            }
+            Command::Take(take) => self.take(version, operation, take, registry, held).await,
             Command::Acknowledge(acknowledge) => {
                 self.exchange.engine.acknowledge(acknowledge).await?;
-                Ok(answer::empty(version, Operation::Ack))
+                Ok((answer::empty(version, Operation::Ack), held))
             }
             Command::Statistics(node) => {
                 let queues = self.exchange.engine.statistics(&participant, node.as_ref());
-                Ok(answer::statistics(version, &queues))
+                Ok((answer::statistics(version, &queues), held))
             }
         }
     }
@@ -117,7 +203,8 @@ impl super::Inner {
             answer::accepted(&inner.exchange.author, &registry, version, &sender, id, &accepted)
                 .map_err(HandoverError::from)
         };
-        self.build("signing an answer", build).await
+        let turn = self.exchange.workers.turn().await;
+        self.build("signing an answer", turn, build).await
     }
 
     async fn take(
@@ -126,15 +213,26 @@ impl super::Inner {
         operation: Operation,
         take: Take,
         registry: Arc<Registry>,
-    ) -> Result<Answer, Fault> {
+        mut held: Held,
+    ) -> Result<(Answer, Held), Fault> {
         let Some(delivery) = self.exchange.engine.take(take).await? else {
-            return Ok(answer::empty(version, operation));
+            return Ok((answer::empty(version, operation), held));
         };
         let id = delivery.message_id;
+        let until = tokio::time::Instant::now() + PATIENCE;
+        held.grow_until(answer::room(&delivery), until)
+            .await
+            .map_err(|Exhausted| {
+                tracing::warn!(message = %id, "there is no room for a message that was handed out: it will be again");
+                Fault::failure()
+            })?;
+        let turn = self.exchange.workers.turn().await;
         let (envelope, contents, note) = self.exchange.bodies(&delivery).await.map_err(|error| {
             tracing::error!(message = %id, %error, "a message that was handed out cannot be read from the spool");
             Fault::failure()
         })?;
+        // Room or not: no more do so at once than there are workers.
+        held.add(overhead(&envelope, u64::MAX));
         let inner = Arc::clone(self);
         let build = move || {
             let translate = inner.exchange.translate;
@@ -148,23 +246,28 @@ impl super::Inner {
                 note,
                 translate,
             };
-            answer::deliver(&inner.exchange.author, &registry, handover)
+            answer::deliver(&inner.exchange.author, &registry, handover).map(|answer| (answer, held))
         };
-        self.build("handing a message over", build).await
+        self.build("handing a message over", turn, build).await
     }
 
-    async fn build(
+    async fn build<T: Send + 'static>(
         &self,
         what: &'static str,
-        build: impl FnOnce() -> Result<Answer, HandoverError> + Send + 'static,
-    ) -> Result<Answer, Fault> {
-        match self.exchange.workers.run(build).await {
+        turn: Result<Turn, Panicked>,
+        build: impl FnOnce() -> Result<T, HandoverError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let built = match turn {
+            Ok(turn) => turn.run(build).await,
+            Err(panicked) => Err(panicked),
+        };
+        match built {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 tracing::error!(%error, "{what} failed");
                 Err(error.into())
             }
-            Err(_) => {
+            Err(Panicked) => {
                 self.exchange.incident(what).await;
                 Err(Fault::failure())
             }
@@ -173,30 +276,42 @@ impl super::Inner {
 }
 
 impl Exchange {
-    fn read(&self, received: &Received, registry: &Registry) -> Result<Understood, Box<Refused>> {
-        let arrival = Arrival {
+    fn read(&self, received: &Received, room: &Room, registry: &Registry) -> Result<Understood, Box<Refused>> {
+        let blob = |digest: &str| self.engine.blob(digest);
+        self.intake
+            .read(&self.arrival(received), registry, &blob, &self.metrics, room)
+    }
+
+    fn arrival<'r>(&self, received: &'r Received) -> Arrival<'r> {
+        Arrival {
             body: &received.body,
             content_type: &received.content_type,
             path_version: received.path_version,
             address: received.address,
             now: self.clock.now(),
-        };
-        self.intake
-            .read(&arrival, registry, &|digest| self.engine.blob(digest), &self.metrics)
+        }
     }
 
-    /// A refusal by the door itself: journaled for recognised participants, counted per address for others.
+    /// A refusal by the door itself: journaled under the name of a participant, counted per address without one.
     fn refuse(&self, refused: Refused, address: IpAddr, begun: Instant) -> FaultAnswer {
         let Refused {
             version,
             operation,
             participant,
+            verified,
             message_id,
             fault,
         } = refused;
         tracing::debug!(%address, fault = %fault.name, operation = operation.map(Operation::as_str), "refused");
         match participant {
-            Some(participant) => self.record(participant, operation, &fault, message_id),
+            Some(participant) => {
+                let caller = Caller {
+                    participant,
+                    verified,
+                    address,
+                };
+                self.record(caller, operation, &fault, message_id);
+            }
             None => self.metrics.count_unrecognised(address),
         }
         if let Some(operation) = operation {
@@ -205,16 +320,12 @@ impl Exchange {
         self.count(version, fault)
     }
 
-    fn record(
-        &self,
-        participant: Mnemonic,
-        operation: Option<Operation>,
-        fault: &Fault,
-        message_id: Option<MessageId>,
-    ) {
+    fn record(&self, caller: Caller, operation: Option<Operation>, fault: &Fault, message_id: Option<MessageId>) {
         self.engine.record_refusal(RefusedCall {
             door: DOOR,
-            participant,
+            participant: caller.participant,
+            verified: caller.verified,
+            address: caller.address,
             operation: operation.map_or("unknown", Operation::as_str),
             fault: fault.name.as_str(),
             reason: fault.reason,

@@ -13,8 +13,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::Inner;
-use super::budget::{Exhausted, Held, overhead};
-use super::exchange::{FaultAnswer, Received};
+use super::budget::{Exhausted, Held, SMALL_PATIENCE};
+use super::exchange::{FaultAnswer, Received, Unanswered};
 use super::serve::Pace;
 use crate::answer::PLAIN_CONTENT_TYPE;
 use crate::fault::Fault;
@@ -23,8 +23,6 @@ use crate::wsdl;
 
 /// Octets of a body that a client must send in a second, after the time-out that it has in any case.
 const MINIMUM_RATE: u64 = 16 << 10;
-/// How long a large call waits until others have made room for it.
-const ROOM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers one request. What goes wrong becomes an answer.
 pub(super) async fn answer(
@@ -89,7 +87,7 @@ async fn call(
         );
     }
     let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
-    let (body, _held) = match read(inner, request.into_body()).await {
+    let (body, held) = match read(inner, request.into_body()).await {
         Ok(read) => read,
         Err(ReadError::Exhausted) => return busy(inner, path_version),
         Err(ReadError::TooLarge) => {
@@ -114,18 +112,20 @@ async fn call(
         path_version,
         address,
     };
-    match inner.handle(received).await {
-        Ok(answer) => {
+    match inner.handle(received, held).await {
+        Ok((answer, mut held)) => {
             let (content_type, octets) = answer.into_http();
             // Held until the client has taken it.
-            let held = inner.budget.charge(octets.len() as u64);
+            held.add(octets.len() as u64);
+            held.keep(octets.len() as u64);
             let mut response = respond(StatusCode::OK, Bytes::from_owner(Charged { octets, _held: held }));
             if let Ok(value) = HeaderValue::from_str(&content_type) {
                 response.headers_mut().insert(CONTENT_TYPE, value);
             }
             response
         }
-        Err(fault) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &fault),
+        Err(Unanswered::Fault(fault)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &fault),
+        Err(Unanswered::Busy) => busy(inner, path_version),
     }
 }
 
@@ -154,7 +154,7 @@ impl From<Exhausted> for ReadError {
     }
 }
 
-/// Reads a body within its bounds. What it returns besides must be held as long as the body is worked on.
+/// Reads a body within its bounds. What it returns besides must be held as long as the body is there.
 async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadError> {
     let limit = inner.settings.body_bytes;
     let deadline = Instant::now() + inner.settings.body_timeout;
@@ -163,8 +163,8 @@ async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadEr
         drain(body, limit, deadline).await;
         return Err(ReadError::TooLarge);
     }
-    let mut held = inner.budget.nothing();
-    held.grow_until(announced.unwrap_or(0), Instant::now() + ROOM_PATIENCE)
+    let mut held = inner.budget.arriving();
+    held.grow_soon(announced.unwrap_or(0), Instant::now() + SMALL_PATIENCE)
         .await?;
     let mut octets = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(0)).unwrap_or(0));
     loop {
@@ -180,13 +180,12 @@ async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadEr
             return Err(ReadError::TooLarge);
         }
         if announced.is_none() {
-            held.grow_until(data.len() as u64, Instant::now() + ROOM_PATIENCE)
+            held.grow_soon(data.len() as u64, Instant::now() + SMALL_PATIENCE)
                 .await?;
         }
         octets.extend_from_slice(&data);
     }
-    held.grow_until(overhead(&octets), Instant::now() + ROOM_PATIENCE)
-        .await?;
+    held.arrived();
     Ok((octets.freeze(), held))
 }
 

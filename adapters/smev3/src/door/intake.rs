@@ -8,7 +8,6 @@
 mod message;
 mod said;
 
-use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -20,17 +19,20 @@ use engine::names::{MessageId, Mnemonic, NodeId};
 use engine::registry::Registry;
 use gost::Certificate;
 use jiff::{SignedDuration, Timestamp};
-use xmldsig::{Cause, Document, Limits, SignatureElement};
+use xmldsig::{Cause, Document, Limits, ParseError, SignatureElement, SignatureRefusal};
 
+use super::budget::Exhausted;
 use super::metrics::DoorMetrics;
-use super::recognition::{Recognised, Recognition, check_address, check_validity};
-use crate::attachments;
+use super::recognition::{self, Recognised, Recognition, check_address, check_validity, names_registered};
+use super::room::Room;
+use crate::attachments::TakenOut;
 use crate::envelope::{Call, EnvelopeError, Operation};
 use crate::fault::{Fault, FaultName, SignatureCause};
 use crate::mime::{self, Multipart};
 use crate::request::{self, AckTarget, Routing, Selector, Sent, Signed};
 use crate::schema::Validators;
 use crate::version::Version;
+use crate::wording;
 use said::Said;
 
 /// What arrived.
@@ -60,6 +62,14 @@ impl Understood {
             Command::Take(_) | Command::Statistics(_) => None,
         }
     }
+
+    /// Octets of what it brings.
+    pub(super) fn octets(&self) -> u64 {
+        match &self.command {
+            Command::Send(incoming) => incoming.parts.iter().map(|part| part.octets.len() as u64).sum(),
+            Command::Take(_) | Command::Acknowledge(_) | Command::Statistics(_) => 0,
+        }
+    }
 }
 
 /// What the engine shall do.
@@ -76,8 +86,23 @@ pub(super) struct Refused {
     pub(super) version: Version,
     pub(super) operation: Option<Operation>,
     pub(super) participant: Option<Mnemonic>,
+    /// Whether the participant's signature holds: a certificate alone proves nothing.
+    pub(super) verified: bool,
     pub(super) message_id: Option<MessageId>,
     pub(super) fault: Fault,
+}
+
+impl Refused {
+    fn new(version: Version) -> Self {
+        Self {
+            version,
+            operation: None,
+            participant: None,
+            verified: false,
+            message_id: None,
+            fault: Fault::failure(),
+        }
+    }
 }
 
 /// Fetches a file of the registry by its digest.
@@ -93,27 +118,47 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Reads a call.
+    /// Looks whether a call is worth much room: whether it can be parsed at all, and who may be behind it. Costs a pass
+    /// over its octets.
+    pub(super) fn weigh(&self, arrival: &Arrival<'_>, registry: &Registry) -> Result<(), Box<Refused>> {
+        let weigh = || -> Result<(), Fault> {
+            let Arrival { body, content_type, .. } = *arrival;
+            let root = match mime::is_multipart(content_type, body) {
+                true => Multipart::parse(content_type, body)?.root.octets,
+                false => body,
+            };
+            Document::check(root.trim_ascii_start(), &self.limits)?;
+            if names_registered(root, registry, arrival.address) {
+                Ok(())
+            } else {
+                Err(recognition::unknown())
+            }
+        };
+        weigh().map_err(|fault| {
+            Box::new(Refused {
+                fault,
+                ..Refused::new(arrival.path_version)
+            })
+        })
+    }
+
+    /// Reads a call. If the [room](Room::lacking) lacks something then, it stopped for that, and what it returned is void.
     pub(super) fn read(
         &self,
         arrival: &Arrival<'_>,
         registry: &Registry,
         blob: Blob<'_>,
         metrics: &DoorMetrics,
+        room: &Room,
     ) -> Result<Understood, Box<Refused>> {
-        let mut progress = Refused {
-            version: arrival.path_version,
-            operation: None,
-            participant: None,
-            message_id: None,
-            fault: Fault::failure(),
-        };
+        let mut progress = Refused::new(arrival.path_version);
         let reading = Reading {
             intake: self,
             arrival,
             registry,
             blob,
             metrics,
+            room,
         };
         reading.open(&mut progress).map_err(|fault| {
             progress.fault = fault;
@@ -129,6 +174,7 @@ struct Reading<'r> {
     registry: &'r Registry,
     blob: Blob<'r>,
     metrics: &'r DoorMetrics,
+    room: &'r Room,
 }
 
 /// Who calls, according to the certificate in the signature; nothing is verified yet.
@@ -151,11 +197,7 @@ impl Reading<'_> {
             return self.parse(body, None, progress);
         }
         let multipart = Multipart::parse(content_type, body)?;
-        let root = match multipart.root.base64 {
-            true => Cow::Owned(multipart.root.content()?),
-            false => Cow::Borrowed(multipart.root.octets),
-        };
-        self.parse(&root, Some(&multipart), progress)
+        self.parse(multipart.root.octets, Some(&multipart), progress)
     }
 
     fn parse(
@@ -175,8 +217,16 @@ impl Reading<'_> {
         progress.operation = Some(call.operation);
         let signed = request::signed(&call)?;
         if let Some(multipart) = multipart
-            && let Some(restored) = attachments::restore_signed(document.source(), signed.target, multipart)?
+            && let Some(taken) = TakenOut::find(signed.target, multipart)?
         {
+            let (octets, limit) = (taken.restored_len(document.source()), self.intake.limits.octets);
+            if octets > limit {
+                return Err(ParseError::TooLarge { limit }.into());
+            }
+            // The text, and what it has more in canonical form or in its copy for the spool; its tree is as large as the
+            // one before.
+            self.take(2 * octets as u64)?;
+            let restored = taken.restore(document.source())?;
             // One tree at a time.
             drop(document);
             let document = Document::parse(restored.as_bytes(), &self.intake.limits)?;
@@ -200,6 +250,7 @@ impl Reading<'_> {
         let caller = self.caller(signed, progress);
         let said = said?;
         let verified = self.verify(document, signed, &said, caller?)?;
+        progress.verified = true;
         let participant = verified.recognised.participant.mnemonic.clone();
         let command = match said {
             Said::Request(sent, routing) => {
@@ -210,9 +261,9 @@ impl Reading<'_> {
                 let incoming = self.response(call, signed, &verified, (sent, to, answer), multipart, progress)?;
                 Command::Send(Box::new(incoming))
             }
-            Said::Requests(selector) => self.take(&participant, TakeFrom::Requests, selector)?,
+            Said::Requests(selector) => self.poll(&participant, TakeFrom::Requests, selector)?,
             Said::Responses(mut selector) => {
-                self.take(&participant, TakeFrom::Responses(selector.node.take()), selector)?
+                self.poll(&participant, TakeFrom::Responses(selector.node.take()), selector)?
             }
             Said::Status(timestamp) => {
                 self.check_window(timestamp)?;
@@ -241,6 +292,7 @@ impl Reading<'_> {
         let signature = SignatureElement::parse(signed.signature)?;
         let recognition = &self.intake.recognition;
         let (recognised, certificate) = recognition.recognise(signature.certificate_der(), self.registry)?;
+        check_address(recognised.participant, self.arrival.address)?;
         progress.participant = Some(recognised.participant.mnemonic.clone());
         Ok(Caller {
             signature,
@@ -261,7 +313,6 @@ impl Reading<'_> {
             recognised,
             certificate,
         } = caller;
-        check_address(recognised.participant, self.arrival.address)?;
         check_validity(&certificate, self.arrival.now)?;
         let begun = Instant::now();
         let evidence = signature.verify(document, signed.target, &recognised.key)?;
@@ -272,7 +323,12 @@ impl Reading<'_> {
         Ok(Verified { recognised, evidence })
     }
 
-    fn take(&self, participant: &Mnemonic, from: TakeFrom, selector: Selector) -> Result<Command, Fault> {
+    /// Takes room, or stops.
+    fn take(&self, octets: u64) -> Result<(), Fault> {
+        self.room.take(octets).map_err(|Exhausted| Fault::failure())
+    }
+
+    fn poll(&self, participant: &Mnemonic, from: TakeFrom, selector: Selector) -> Result<Command, Fault> {
         self.check_window(selector.timestamp)?;
         Ok(Command::Take(Take {
             participant: participant.clone(),
@@ -305,7 +361,12 @@ fn verify_routing(
         let fault = Fault::signature(SignatureCause::Signature(cause), text);
         Err(fault.because("routing_signature"))
     };
-    let signature = SignatureElement::parse(routing.signature.clone()?)?;
+    let named = |refusal: SignatureRefusal| {
+        let text = format!("RoutingSignature: {}", wording::signature(&refusal));
+        let fault = Fault::signature(SignatureCause::Signature(refusal.cause()), text);
+        fault.because("routing_signature")
+    };
+    let signature = SignatureElement::parse(routing.signature.clone()?).map_err(named)?;
     if routing.message_id != sent.message_id {
         return refuse(
             Cause::IncorrectSignatureTarget,
@@ -318,7 +379,9 @@ fn verify_routing(
             "RoutingSignature поставлена не сертификатом отправителя.",
         );
     }
-    signature.verify(document, routing.information, &sender.key)?;
+    signature
+        .verify(document, routing.information, &sender.key)
+        .map_err(named)?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use xmldsig::Cause;
 
 use crate::fault::{Fault, FaultName, SignatureCause};
+use crate::mime::decode_base64;
 use crate::request::MOSCOW;
 
 /// Certificates kept parsed, and keys kept with their tables.
@@ -83,6 +84,38 @@ impl Recognition {
     }
 }
 
+/// Whether the text of a call names a registered certificate whose owner may call from the address, wherever it stands.
+/// Told without parsing and verifying, which is dear for a large call: what names none cannot be accepted.
+pub(super) fn names_registered(text: &[u8], registry: &Registry, address: IpAddr) -> bool {
+    /// Tags looked at: those of the signatures over and inside the data.
+    const TAGS: usize = 64;
+    /// Octets of a certificate in base64 at most.
+    const LONGEST: usize = 16 << 10;
+    let registered = |at: usize| {
+        let rest = &text[at..text.len().min(at + LONGEST)];
+        let begin = memchr::memchr(b'>', rest)? + 1;
+        let length = memchr::memchr(b'<', &rest[begin..])?;
+        // Some libraries write their line breaks as references.
+        let content = std::str::from_utf8(&rest[begin..begin + length]).ok()?;
+        let content = content.replace("&#13;", "").replace("&#xD;", "");
+        let certificate = CertificateId::of_der(&decode_base64(content.as_bytes())?);
+        let participant = registry.participant_by_certificate(&certificate)?;
+        check_address(participant, address).ok()
+    };
+    memchr::memmem::find_iter(text, "X509Certificate")
+        .take(TAGS)
+        .any(|at| registered(at).is_some())
+}
+
+/// The refusal of a call that names no registered certificate.
+pub(super) fn unknown() -> Fault {
+    Fault::new(
+        FaultName::SenderIsNotRegistered,
+        "certificate_unknown",
+        "В сообщении нет сертификата ЭП-ОВ, зарегистрированного для этого адреса.",
+    )
+}
+
 /// Whether the certificate's time is now.
 pub(super) fn check_validity(certificate: &Certificate, now: Timestamp) -> Result<(), Fault> {
     let minute = |seconds: i64| match Timestamp::from_second(seconds) {
@@ -144,6 +177,36 @@ fn contains(network: &str, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registered_certificate_is_found_in_a_text_however_it_is_written() {
+        use base64::Engine as _;
+        use engine::registry::{CertificateRef, RegistryContent};
+        let der = [7; 700];
+        let participant = Participant {
+            mnemonic: "MUN001".parse().unwrap(),
+            name: String::new(),
+            oktmo: None,
+            certificates: vec![CertificateRef(CertificateId::of_der(&der))],
+            addresses: vec!["10.0.0.0/8".into()],
+        };
+        let registry = Registry::new(RegistryContent {
+            participants: [(participant.mnemonic.clone(), participant)].into(),
+            ..RegistryContent::default()
+        });
+        let named =
+            |text: String, address: &str| names_registered(text.as_bytes(), &registry, address.parse().unwrap());
+        let base64 = base64::engine::general_purpose::STANDARD.encode(der);
+        let (first, second) = base64.split_at(76);
+        for lines in ["", "\n", "&#13;\n", "\r\n "] {
+            let text =
+                format!("<a><X509Certificate/><ds:X509Certificate x=''>{first}{lines}{second}</ds:X509Certificate>");
+            assert!(named(text.clone(), "10.1.2.3"), "{lines:?}");
+            assert!(!named(text.clone(), "192.0.2.1"), "from elsewhere");
+            assert!(!named(text.replace("BwcHBw", "BwcHCA"), "10.1.2.3"), "another");
+        }
+        assert!(!named("<a>X509Certificate>".to_owned(), "10.1.2.3"));
+    }
 
     #[test]
     fn networks_contain_their_addresses_only() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The pool.
 #[derive(Debug, Clone)]
@@ -18,11 +18,30 @@ impl Workers {
     }
 
     /// Runs the work when its turn comes. Who waits is bounded by the memory that callers hold.
+    ///
+    /// Work that has begun is finished even if nobody waits for it any more: what it takes from the budget must be its own.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Panicked> {
-        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(|_| Panicked)?;
+        self.turn().await?.run(work).await
+    }
+
+    /// Waits for a turn, so that what the work needs is fetched only then.
+    pub(super) async fn turn(&self) -> Result<Turn, Panicked> {
+        let permit = Arc::clone(&self.0).acquire_owned().await;
+        permit.map(Turn).map_err(|_| Panicked)
+    }
+}
+
+/// A place in the pool.
+#[derive(Debug)]
+pub(super) struct Turn(OwnedSemaphorePermit);
+
+impl Turn {
+    /// Runs the work.
+    pub(super) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
+        let Self(permit) = self;
         let job = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);

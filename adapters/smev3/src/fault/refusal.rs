@@ -96,7 +96,7 @@ impl From<AttachmentFault> for Fault {
         let unpaired = |text: String| Self::new(FaultName::AttachmentContentMiscoordination, fault.reason(), text);
         let unreadable = |text: String| Self::invalid(text).because(fault.reason());
         match fault {
-            AttachmentFault::TooMany { permitted } => Self::invalid(format!("Вложений больше допустимых {permitted}.")),
+            AttachmentFault::TooMany { permitted } => unreadable(format!("Вложений больше допустимых {permitted}.")),
             AttachmentFault::ManyLists => unpaired("AttachmentContentList встречается более одного раза.".to_owned()),
             AttachmentFault::Count { announced, present } => {
                 unpaired(format!("Заголовков вложений {announced}, содержимых {present}."))
@@ -106,6 +106,9 @@ impl From<AttachmentFault> for Fault {
             AttachmentFault::Empty => unpaired("У AttachmentContent нет Content.".to_owned()),
             AttachmentFault::PartMissing => {
                 unreadable("xop:Include ссылается на отсутствующую часть сообщения.".to_owned())
+            }
+            AttachmentFault::PartRepeated => {
+                unreadable("На одну часть сообщения ссылаются два xop:Include.".to_owned())
             }
             AttachmentFault::Encoding => {
                 unreadable("Содержимое вложения должно быть в base64 или одним xop:Include.".to_owned())
@@ -185,10 +188,15 @@ mod tests {
             AttachmentFault::Mismatch,
             AttachmentFault::Empty,
             AttachmentFault::PartMissing,
+            AttachmentFault::PartRepeated,
             AttachmentFault::Encoding,
             size,
         ]
-        .map(Fault::from);
+        .map(|attachment| {
+            let fault = Fault::from(attachment);
+            assert_eq!(fault.reason, attachment.reason());
+            fault
+        });
         let signatures = [
             Cause::NoSignatureFound,
             Cause::IncorrectSignatureTarget,

@@ -4,10 +4,10 @@ use engine::command::PayloadRoot;
 use engine::names::NodeId;
 use jiff::Timestamp;
 use uuid::Uuid;
-use xmldsig::Element;
+use xmldsig::{Cause, Element};
 
 use super::{date_time, missing, namespaces, node_id, optional, optional_value, value};
-use crate::fault::Fault;
+use crate::fault::{Fault, SignatureCause};
 use crate::version::{ROUTING, Version};
 
 /// What SendRequest and SendResponse have in common.
@@ -141,8 +141,9 @@ pub fn routing<'d, 'a>(call: Element<'d, 'a>) -> Result<Option<Routing<'d, 'a>>,
         .map_err(|_| missing("RoutingInformation"))?;
     let wrapper = routing.only_child(ROUTING, "RoutingSignature");
     let signature = wrapper
-        .map_err(|_| Fault::no_signature())
-        .and_then(|wrapper| super::wrapped_signature(wrapper)?.ok_or_else(Fault::no_signature));
+        .map_err(|_| no_routing_signature())
+        .and_then(|wrapper| super::wrapped_signature(wrapper)?.ok_or_else(no_routing_signature))
+        .map_err(|fault| fault.because("routing_signature"));
     let message_id = optional_value(information, ROUTING, "MessageID", 100)?
         .ok_or_else(|| missing("RoutingInformation/MessageID"))?;
     Ok(Some(Routing {
@@ -152,6 +153,11 @@ pub fn routing<'d, 'a>(call: Element<'d, 'a>) -> Result<Option<Routing<'d, 'a>>,
         dynamic: values(information, "DynamicRouting", "DynamicValue")?,
         identifier: values(information, "IdentifierRouting", "IdentifierValue")?,
     }))
+}
+
+fn no_routing_signature() -> Fault {
+    let cause = SignatureCause::Signature(Cause::NoSignatureFound);
+    Fault::signature(cause, "Блок RoutingSignature отсутствует либо пуст.")
 }
 
 /// The root of a payload.

@@ -8,7 +8,7 @@
 //!
 //! The rules are those of the published schemas, alike in all versions but for the attachments' headers of 1.3. Real
 //! clients are met where they are known to differ, and where no receiver is harmed: white space around a value, an empty
-//! `NodeID` or `TransactionCode`, an empty `BusinessProcessMetadata`, a `contentId` that is no `xs:ID` (PROTOCOL §1).
+//! `NodeID`, `TransactionCode` or `ReferenceMessageID` (the published schema of 1.2 demands the last two), an empty `BusinessProcessMetadata`, a `contentId` that is no `xs:ID` (PROTOCOL §1).
 
 use uuid::Uuid;
 use xmldsig::Element;
@@ -52,16 +52,17 @@ enum Occurs {
     Once,
     Optional,
     OnceOrMore,
+    OnceUpTo(usize),
     Any,
 }
 
 impl Occurs {
     fn is_required(self) -> bool {
-        matches!(self, Self::Once | Self::OnceOrMore)
+        matches!(self, Self::Once | Self::OnceOrMore | Self::OnceUpTo(_))
     }
 
     fn may_repeat(self) -> bool {
-        matches!(self, Self::OnceOrMore | Self::Any)
+        matches!(self, Self::OnceOrMore | Self::OnceUpTo(_) | Self::Any)
     }
 }
 
@@ -69,7 +70,7 @@ impl Occurs {
 enum Content {
     /// A text of at most so many characters.
     Text(usize),
-    /// A UUID in lower case.
+    /// A UUID in lower case, or nothing.
     Uuid,
     /// `xs:dateTime`.
     Moment,
@@ -83,6 +84,8 @@ enum Content {
     Signature,
     /// Elements of other namespaces, however many.
     Foreign,
+    /// Elements that are read elsewhere, and no text beside them.
+    Payload,
     /// Read elsewhere.
     Opaque,
     /// These elements in this order.
@@ -135,13 +138,13 @@ const fn new_in_1_3(name: &'static str, content: Content) -> Item {
 }
 
 use Content::{Base64, Elements, Foreign, MimeType, Moment, Nothing, Opaque, Signature, Text};
-use Occurs::{Any, Once, OnceOrMore, Optional};
+use Occurs::{Any, Once, OnceOrMore, OnceUpTo, Optional};
 use Space::{Basic, Types};
 
 const UNBOUNDED: usize = usize::MAX;
 
 const MESSAGE_ID: Item = item(Types, "MessageID", Once, Text(100));
-const PAYLOAD: Item = item(Basic, "MessagePrimaryContent", Once, Opaque);
+const PAYLOAD: Item = item(Basic, "MessagePrimaryContent", Once, Content::Payload);
 const PERSONAL_SIGNATURE: Item = item(Types, "PersonalSignature", Optional, Signature);
 const ATTACHMENTS: Item = item(
     Basic,
@@ -174,7 +177,7 @@ const STORED_FILE: [Item; 7] = [
 const ARCHIVE: Content = Elements(&[item(
     Basic,
     "File",
-    OnceOrMore,
+    OnceUpTo(1000),
     Elements(&[
         item(Basic, "Name", Once, Text(UNBOUNDED)),
         item(Basic, "NamespaceUri", Once, Text(UNBOUNDED)),
@@ -274,6 +277,11 @@ impl<'d, 'a> Sequence<'d, 'a> {
                     missing(items[absent].name)
                 });
             }
+            if let OnceUpTo(most) = items[place].occurs
+                && last != Some(place)
+            {
+                self.bounded(&items[place], most)?;
+            }
             self.content(child, items[place].content)?;
             last = Some(place);
         }
@@ -282,6 +290,13 @@ impl<'d, 'a> Sequence<'d, 'a> {
             Some(absent) => Err(missing(absent.name)),
             None => Ok(()),
         }
+    }
+
+    fn bounded(&self, item: &Item, most: usize) -> Result<(), Fault> {
+        let times = self.parent.children().filter(|child| item.is(*child, self.version));
+        when(times.count() <= most, || {
+            format!("Элементов {} в {} больше {most}.", item.name, self.parent.local_name())
+        })
     }
 
     fn unexpected(&self, child: Element<'_, '_>, items: &[Item], from: usize) -> Fault {
@@ -340,7 +355,9 @@ impl<'d, 'a> Sequence<'d, 'a> {
             Content::Uuid => {
                 let text = value(element, 100)?;
                 let canonical = Uuid::try_parse(&text).is_ok_and(|id| id.to_string() == *text);
-                when(canonical, || expected_value(name, &text, "UUID в нижнем регистре"))
+                when(text.is_empty() || canonical, || {
+                    expected_value(name, &text, "UUID в нижнем регистре")
+                })
             }
             Moment => {
                 let text = value(element, 100)?;
@@ -385,6 +402,9 @@ impl<'d, 'a> Sequence<'d, 'a> {
                     format!("В {name} могут быть только элементы других пространств имён.")
                 })
             }
+            Content::Payload => when(!element.has_text(), || {
+                format!("В {name} не может быть текста рядом с элементом.")
+            }),
             Opaque => Ok(()),
             Elements(items) => Sequence::of(element, self.version).check(items),
         }

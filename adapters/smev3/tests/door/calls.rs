@@ -28,7 +28,7 @@ pub(crate) fn wrapped(version: Version, operation: &str, target: &str, rest: &st
 
 pub(crate) fn signature(system: &System, version: Version, target: &str) -> String {
     let text = format!("<t:R{}>{target}</t:R>", declarations(version));
-    let document = Document::parse(text.as_bytes(), &Limits::default()).unwrap();
+    let document = Document::parse(text.as_bytes(), &Limits::of_accepted()).unwrap();
     xmldsig::sign(
         document.root().children().next().unwrap(),
         &system.key,

@@ -367,6 +367,43 @@ async fn calls_from_elsewhere_are_refused_where_addresses_are_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_tells_whether_the_caller_was_proved_and_where_it_called_from() {
+    let region = Region::new().await;
+    let version = Version::V1_2;
+    let good = region.request(version, &region.id().to_string());
+    let changed = good.replace("<p:Request", "<p:Request a=\"1\"");
+    region
+        .refuses(version, &changed, FaultName::SignatureVerificationFault)
+        .await;
+    region
+        .refuses(
+            version,
+            &region.request(version, "7"),
+            FaultName::InvalidMessageIdFormat,
+        )
+        .await;
+    assert_eq!(region.post(&good).await.status, 200);
+    region.refuses(version, &good, FaultName::MessageIsAlreadySent).await;
+    region.engine.shutdown().await;
+    let filter = journal::read::Filter {
+        contains: Some("\"refused\"".to_owned()),
+        ..Default::default()
+    };
+    let disk = journal::disk::RealDisk::shared();
+    let records = journal::read::records(disk, &region.dir.path().join("journal"), filter).unwrap();
+    let records: Vec<String> = records.map(|record| record.unwrap().event.get().to_owned()).collect();
+    for (record, (reason, verified)) in records.iter().zip([
+        ("signature_invalid", false),
+        ("id_format", true),
+        ("already_sent", true),
+    ]) {
+        let told = format!(r#""participant":{{"participant":"MUN001"}},"verified":{verified},"address":"127.0.0.1""#);
+        assert!(record.contains(reason) && record.contains(&told), "{record}");
+    }
+    assert_eq!(records.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_engine_has_ended_the_door_says_so() {
     let region = Region::new().await;
     region.engine.shutdown().await;

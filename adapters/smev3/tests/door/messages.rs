@@ -19,7 +19,7 @@ fn good(version: Version, answer: &Answer) -> String {
 
 /// The text of the first element of this name, anywhere.
 fn text(envelope: &str, local: &str) -> Option<String> {
-    let document = Document::parse(envelope.as_bytes(), &Limits::default()).unwrap();
+    let document = Document::parse(envelope.as_bytes(), &Limits::of_accepted()).unwrap();
     find(document.root(), local).map(|element| element.text().into_owned())
 }
 
@@ -366,7 +366,81 @@ async fn signed_routing_of_1_3_is_accepted_and_must_be_the_senders_about_this_me
             answer.text()
         );
     }
-    good(version, &region.post(&call(&region, &id, &id, &region.consumer)).await);
+    let right = call(&region, &id, &id, &region.consumer);
+    let (before, rest) = right.split_once("<r:RoutingSignature>").unwrap();
+    let (_, after) = rest.split_once("</r:RoutingSignature>").unwrap();
+    for bad in [
+        format!("{before}{after}"),
+        format!("{before}<r:RoutingSignature/>{after}"),
+        right.replace(">73</r:DynamicValue>", ">74</r:DynamicValue>"),
+    ] {
+        let answer = region.post(&bad).await;
+        assert!(answer.text().contains("RoutingSignature"), "{}", answer.text());
+    }
+    good(version, &region.post(&right).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_at_the_limits_can_be_handed_out() {
+    let region = Region::new().await;
+    let version = Version::V1_2;
+    let limits = Limits::default();
+    let call = |inside: &str| {
+        let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", inside), "");
+        signed(&region.consumer, version, "SendRequest", &data, "")
+    };
+    // Envelope, body, call, data, content and payload stand around the nested ones.
+    let depth = limits.depth - 6;
+    let deep = call(&("<p:a>".repeat(depth) + &"</p:a>".repeat(depth)));
+    // S, t, b and p are declared, and ds once more on the signature and inside it.
+    let declared = |count: usize| -> String { (0..count).map(|n| format!(" xmlns:n{n}=\"u{n}\"")).collect() };
+    let wide = call("").replace(
+        "<S:Envelope",
+        &format!("<S:Envelope{}", declared(limits.namespaces - 4)),
+    );
+    // The data element carries as many attributes as it may, and what it inherits comes on top.
+    let attributes: String = (0..limits.attributes - 1).map(|n| format!(" a{n}=\"\"")).collect();
+    let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "");
+    let data = data.replace(" Id=", &format!("{attributes} Id="));
+    let full = signed(&region.consumer, version, "SendRequest", &data, "");
+    // Namespaces used as wastefully as a large body allows, in a small part of it.
+    let names = payload(
+        NAMESPACE,
+        "Request",
+        &format!("<p:x{}>{}</p:x>", declared(240), "<p:a/>".repeat(10_000)),
+    );
+    let data = request_data(&region.id().to_string(), &names, "");
+    let wasteful = signed(&region.consumer, version, "SendRequest", &data, "");
+    let padded = wasteful.replace("<S:Header/>", &format!("<S:Header/><!--{}-->", "x".repeat(1_000_000)));
+    for (what, call) in [("deep", deep), ("wide", wide), ("full", full), ("wasteful", padded)] {
+        let answer = region.post(&call).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        let answer = region
+            .post(&region.get(&region.provider, version, "GetRequest", ""))
+            .await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        let envelope = answer.envelope();
+        let id = text(&envelope, "MessageID").unwrap();
+        let taken = region.post(&ack(&region.provider, version, &id, "")).await;
+        assert_eq!(taken.status, 200, "{what}: {}", taken.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_referred_to_again_and_again_is_not_copied_once() {
+    let region = Region::new().await;
+    let include = format!(r#"<i:Include xmlns:i="{}" href="cid:x"/>"#, smev3::version::XOP);
+    let inside = format!("<p:a>{include}</p:a>").repeat(20);
+    let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", &inside), "");
+    let call = signed(&region.stranger, Version::V1_2, "SendRequest", &data, "");
+    let part = smev3::mime::Attachment {
+        content_id: "x".to_owned(),
+        content_type: "a/b".to_owned(),
+        octets: vec![b'x'; 100],
+    };
+    let (content_type, body) = smev3::mime::write(&call, &[part]);
+    let answer = region.post_as("/ws", Some(&content_type), &body).await;
+    assert!(answer.text().contains("два xop:Include"), "{}", answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

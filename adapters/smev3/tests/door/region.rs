@@ -88,7 +88,7 @@ pub(crate) struct Region {
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) served: Option<tokio::task::JoinHandle<()>>,
     counter: Mutex<u64>,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Region {
@@ -166,7 +166,7 @@ impl Region {
             stop: Some(stop),
             served: Some(served),
             counter: Mutex::new(0),
-            _dir: dir,
+            dir,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::calls::{payload, request_data, signed};
 use crate::http::{exchange, parse, request};
-use crate::region::{NAMESPACE, Region};
+use crate::region::{NAMESPACE, Region, STRICT};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_and_methods_are_those_of_the_contract() {
@@ -55,14 +55,7 @@ async fn a_body_over_the_limit_is_invalid_content_however_it_is_sent() {
 async fn without_room_callers_are_told_to_come_again_and_the_room_comes_back() {
     let region = Region::with(|_| {}, |door| door.in_flight_bytes = 64 * 1024, |_| {}).await;
     // A client that announces much and sends nothing holds the room.
-    let mut greedy = TcpStream::connect(region.address).await.unwrap();
-    greedy
-        .write_all(b"POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: 60000\r\n\r\n")
-        .await
-        .unwrap();
-    while region.metrics.in_flight_bytes() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let greedy = greedy(&region, 60_000).await;
     let data = request_data(&region.id().to_string(), &payload(NAMESPACE, "Request", ""), "");
     let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
     let answer = region.post(&call).await;
@@ -83,6 +76,90 @@ async fn a_call_that_alone_is_larger_than_the_room_is_accepted() {
     let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
     assert_eq!(region.post(&call).await.status, 200);
     assert_eq!(region.metrics.turned_away(), 0);
+}
+
+/// A client that announces a body of so many octets and sends none of it.
+async fn greedy(region: &Region, octets: u64) -> TcpStream {
+    let mut stream = TcpStream::connect(region.address).await.unwrap();
+    let head = format!("POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: {octets}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    while region.metrics.in_flight_bytes() < octets {
+        tokio::task::yield_now().await;
+    }
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_call_does_not_wait_for_bodies_on_their_way() {
+    let region = Region::with(|_| {}, |door| door.in_flight_bytes = 64 * 1024, |_| {}).await;
+    let _slow = greedy(&region, 20_000).await;
+    let inside = payload(NAMESPACE, "Request", &"<p:a/>".repeat(5_000));
+    let data = request_data(&region.id().to_string(), &inside, "");
+    let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
+    assert_eq!(region.post(&call).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_call_that_names_no_participant_gets_no_room() {
+    let region = Region::with(|_| {}, |door| door.in_flight_bytes = 64 * 1024, |_| {}).await;
+    let nobody = format!("<a>{}</a>", "<b/>".repeat(5_000));
+    let inside = payload(NAMESPACE, "Request", &"<p:a/>".repeat(5_000));
+    let data = request_data(&region.id().to_string(), &inside, "");
+    let stranger = signed(&region.stranger, Version::V1_2, "SendRequest", &data, "");
+    for call in [nobody, stranger] {
+        let answer = region.post(&call).await;
+        assert_eq!(answer.status, 500);
+        assert!(answer.text().contains("нет сертификата ЭП-ОВ"), "{}", answer.text());
+    }
+    let answer = region.post(&"<".repeat(50_000)).await;
+    assert!(answer.text().contains("не читается как XML"), "{}", answer.text());
+    assert_eq!(region.metrics.in_flight_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_is_not_asked_without_room_for_its_tree() {
+    let region = Region::with(|_| {}, |door| door.in_flight_bytes = 256 << 10, |_| {}).await;
+    let call = |namespace: &str| {
+        let inside = payload(namespace, "Request", &"<p:n/>".repeat(250));
+        let data = request_data(&region.id().to_string(), &inside, "");
+        signed(&region.consumer, Version::V1_2, "SendRequest", &data, "")
+    };
+    let greedy = greedy(&region, 200_000).await;
+    assert_eq!(region.post(&call(NAMESPACE)).await.status, 200);
+    assert_eq!(region.post(&call(STRICT)).await.status, 503);
+    drop(greedy);
+    while region.metrics.in_flight_bytes() != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(region.post(&call(STRICT)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_frees_nothing_that_is_still_worked_on() {
+    let region = Region::new().await;
+    let inside = payload(NAMESPACE, "Request", &"<p:a>x</p:a>".repeat(50_000));
+    let data = request_data(&region.id().to_string(), &inside, "");
+    let call = signed(&region.consumer, Version::V1_2, "SendRequest", &data, "");
+    let mut stream = TcpStream::connect(region.address).await.unwrap();
+    stream
+        .write_all(&request("POST", "/ws", None, call.as_bytes()))
+        .await
+        .unwrap();
+    while region.metrics.in_flight_bytes() <= 2 * call.len() as u64 && region.metrics.verify_seconds.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    loop {
+        let held = region.metrics.in_flight_bytes();
+        if region.metrics.verify_seconds.count() > 0 {
+            break;
+        }
+        assert!(held > 0, "its tree is still there");
+        tokio::task::yield_now().await;
+    }
+    while region.metrics.in_flight_bytes() != 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

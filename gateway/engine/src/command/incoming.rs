@@ -92,6 +92,9 @@ pub enum AttachmentFault {
     /// One lies in a part that the message does not have.
     #[error("an attachment lies in a part that is not there")]
     PartMissing,
+    /// Two contents refer to one part of the message.
+    #[error("two contents refer to one part of the message")]
+    PartRepeated,
     /// The content of one is in no known encoding.
     #[error("the content of an attachment is in no known encoding")]
     Encoding,

@@ -1,5 +1,7 @@
 //! Why something is not done: what doors map to their faults.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
 use super::AttachmentFault;
@@ -224,7 +226,7 @@ impl AttachmentFault {
             Self::Unnamed => "attachment_unnamed",
             Self::Mismatch => "attachments_mismatch",
             Self::Empty => "attachment_empty",
-            Self::PartMissing => "attachment_part",
+            Self::PartMissing | Self::PartRepeated => "attachment_part",
             Self::Encoding => "attachment_encoding",
             Self::TooLarge { .. } => "attachments_size",
         }
@@ -238,13 +240,17 @@ fn may_text(direction: Direction) -> &'static str {
     }
 }
 
-/// A call of a recognised participant that was refused, for the journal.
+/// A call under the name of a participant that was refused, for the journal.
 #[derive(Debug, Clone)]
 pub struct RefusedCall {
     /// Label of the door.
     pub door: &'static str,
-    /// Who called.
+    /// Who called; if the call was not [verified](Self::verified), who it claims to be.
     pub participant: Mnemonic,
+    /// Whether the participant's signature was verified: anybody can send another's certificate, which is public.
+    pub verified: bool,
+    /// The peer's address.
+    pub address: IpAddr,
     /// The operation by the door's name for it, such as `SendRequest`; `unknown` if the call names none.
     pub operation: &'static str,
     /// Name of the fault from the door's closed set, such as `AccessDenied`.

@@ -18,7 +18,7 @@ use crate::error::{IndexError, StartError};
 use crate::event::Event;
 use crate::keys;
 use crate::recover::{self, Recovered};
-use crate::refusals::Limiter;
+use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -95,6 +95,7 @@ impl Engine {
         let desk = Desk {
             shared: Arc::clone(&shared),
             refusals: Limiter::default(),
+            unverified: Window::default(),
             incidents: Limiter::default(),
             random: Box::new(SystemRandom::new()),
             last_at: last_at.unwrap_or(now),

@@ -172,10 +172,12 @@ async fn refusals_are_journaled_for_known_participants_within_measure() {
         .accept(request(participant("TOWN"), taken, "pass"))
         .await
         .unwrap();
-    let record = |participant: &str, fault, reason| {
+    let record = |participant: &str, verified, fault, reason| {
         engine.record_refusal(RefusedCall {
             door: "smev3",
             participant: mnemonic(participant),
+            verified,
+            address: [192, 0, 2, 7].into(),
             operation: "SendRequest",
             fault,
             reason,
@@ -187,9 +189,13 @@ async fn refusals_are_journaled_for_known_participants_within_measure() {
             .accept(request(participant("CITY"), taken, "plan"))
             .await
             .unwrap_err();
-        record("CITY", "InvalidMessageIdFormat", refusal.reason());
+        record("CITY", true, "InvalidMessageIdFormat", refusal.reason());
     }
-    record("TOWN", "SignatureVerificationFault", "signature_invalid");
+    for _ in 0..15 {
+        record("TOWN", false, "SignatureVerificationFault", "signature_invalid");
+        record("CITY", false, "SignatureVerificationFault", "signature_invalid");
+    }
+    record("TOWN", true, "SignatureVerificationFault", "timestamp");
     engine.shutdown().await;
     let journaled = |text: &str| -> Vec<String> {
         let filter = journal::read::Filter {
@@ -200,10 +206,24 @@ async fn refusals_are_journaled_for_known_participants_within_measure() {
         records.map(|record| record.unwrap().event.get().to_owned()).collect()
     };
     let refused = journaled("\"refused\"");
-    assert_eq!(refused.len(), 21, "twenty of CITY, one of TOWN");
+    assert_eq!(
+        refused.len(),
+        41,
+        "twenty of CITY, twenty of whoever claims to be one of them, one of TOWN"
+    );
     let expected = r#""operation":"SendRequest","fault":"InvalidMessageIdFormat","reason":"foreign_id""#;
     assert!(refused[0].contains(expected), "{}", refused[0]);
-    assert!(refused[20].contains("SignatureVerificationFault"));
+    assert!(
+        refused[0].contains(r#""verified":true,"address":"192.0.2.7""#),
+        "{}",
+        refused[0]
+    );
+    assert!(refused[20].contains(r#""verified":false"#), "{}", refused[20]);
+    assert!(
+        refused[40].contains("timestamp") && !refused[40].contains("omitted"),
+        "{}",
+        refused[40]
+    );
     assert_eq!(journaled("\"incident\"").len(), 20, "what causes them is limited alike");
 }
 

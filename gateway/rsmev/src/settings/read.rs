@@ -125,7 +125,7 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
         section.problem(
             "in_flight_bytes",
             format!(
-                "must be at least {}: twice body_bytes and a little more, or the largest call never fits beside its tree",
+                "must be at least {}: twice body_bytes, so that one body can arrive while another is worked on",
                 engine::units::show_size(in_flight_least(body))
             ),
         );
@@ -140,11 +140,9 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
     })
 }
 
-/// What the largest call takes while it is worked on: its octets, as many again for its copy, and its tree.
+/// Room for the octets of two of the largest bodies. Their trees may need more: who does claims it.
 fn in_flight_least(body_bytes: u64) -> u64 {
-    /// For the tree of an envelope around one large text.
-    const TREE: u64 = 64 << 10;
-    body_bytes.saturating_mul(2).saturating_add(TREE)
+    body_bytes.saturating_mul(2)
 }
 
 fn retention(section: &Section<'_>) -> Option<Retention> {

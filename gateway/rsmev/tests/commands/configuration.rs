@@ -211,7 +211,7 @@ fn check_finds_what_does_not_fit_together() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     let text = place.configuration("\"127.0.0.1:7501\"", "\"127.0.0.1:7501\"")
-        .replace("[limits]\n", "tls = { certificate = \"gateway.key\", private_key = \"gateway.key\" }\n[limits]\nbody_bytes = \"4 MiB\"\nin_flight_bytes = \"8 MiB\"\n")
+        .replace("[limits]\n", "tls = { certificate = \"gateway.key\", private_key = \"gateway.key\" }\n[limits]\nbody_bytes = \"4 MiB\"\nin_flight_bytes = \"7 MiB\"\n")
         .replace("\"10 MB\"", "\"9000000 TB\"");
     place.write("gateway.toml", &text);
     std::fs::set_permissions(place.path("gateway.key"), std::fs::Permissions::from_mode(0o640)).unwrap();

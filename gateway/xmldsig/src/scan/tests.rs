@@ -120,6 +120,7 @@ fn each_limit_is_met_exactly() {
         attributes: 2,
         namespaces: 2,
         nodes: 6,
+        lavish: false,
     };
     let parse = |xml: &str| Document::parse(xml.as_bytes(), &limits).map(|_| ());
     assert_eq!(parse("<a><a><a></a></a></a>"), Ok(()));

@@ -10,6 +10,7 @@ use xmldsig::Element;
 use super::{Reading, Refused, Verified, evidence};
 use crate::attachments;
 use crate::door::DOOR;
+use crate::door::budget::schema_overhead;
 use crate::envelope::Call;
 use crate::facts;
 use crate::fault::{Fault, FaultName};
@@ -46,7 +47,7 @@ impl Reading<'_> {
             facts.dynamic = routing.dynamic;
             facts.identifier = routing.identifier;
         }
-        let schema = self.schema(&sender, payload, &root, Direction::Request);
+        let schema = self.schema(&sender, payload, &root, Direction::Request)?;
         let note = ExchangeNote {
             transaction_code: sent.transaction_code.clone(),
             upstream_reply_to: None,
@@ -83,7 +84,7 @@ impl Reading<'_> {
         progress.message_id = Some(id);
         let sender = verified.recognised.participant.mnemonic.clone();
         let schema = match (&answer, sent.payload) {
-            (Answer::Payload(root), Some(payload)) => self.schema(&sender, payload, root, Direction::Response),
+            (Answer::Payload(root), Some(payload)) => self.schema(&sender, payload, root, Direction::Response)?,
             _ => SchemaVerdict::NotChecked,
         };
         let contents = self.contents(call, &sent, multipart);
@@ -129,9 +130,9 @@ impl Reading<'_> {
         payload: Element<'_, '_>,
         root: &PayloadRoot,
         direction: Direction,
-    ) -> SchemaVerdict {
+    ) -> Result<SchemaVerdict, Fault> {
         let Some((kind, found)) = self.registry.kind_by_root(&root.namespace, &root.local) else {
-            return SchemaVerdict::NotChecked;
+            return Ok(SchemaVerdict::NotChecked);
         };
         let may = if direction == Direction::Request {
             May::Request
@@ -144,16 +145,19 @@ impl Reading<'_> {
                 .registry
                 .allows(&Party::Participant(sender.clone()), &kind.name, may)
         {
-            return SchemaVerdict::NotChecked;
+            return Ok(SchemaVerdict::NotChecked);
         }
-        match self.intake.validators.of(self.registry, kind, self.blob) {
+        Ok(match self.intake.validators.of(self.registry, kind, self.blob) {
             Ok(None) => SchemaVerdict::NotChecked,
-            Ok(Some(validator)) => validator.validate(payload),
+            Ok(Some(validator)) => {
+                self.take(schema_overhead(payload.source().as_bytes()))?;
+                validator.validate(payload)
+            }
             Err(error) => {
                 tracing::error!(kind = %kind.name, %error, "the kind's schema cannot be used; its messages are refused");
                 SchemaVerdict::Unusable
             }
-        }
+        })
     }
 }
 

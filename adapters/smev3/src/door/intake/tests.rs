@@ -23,6 +23,10 @@ fn intake() -> Intake {
     }
 }
 
+fn room() -> Room {
+    Room::new(Budget::new(u64::MAX).nothing())
+}
+
 fn registry(certificates: &[Certificate]) -> Registry {
     let participant = Participant {
         mnemonic: "REAL01".parse().unwrap(),
@@ -50,7 +54,7 @@ fn read(intake: &Intake, registry: &Registry, body: &[u8], now: Timestamp) -> Re
         now,
     };
     let blob = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
-    intake.read(&arrival, registry, &blob, &DoorMetrics::new(Budget::new(1)))
+    intake.read(&arrival, registry, &blob, &DoorMetrics::new(Budget::new(1)), &room())
 }
 
 /// The certificate in a real message, or nothing if the message is not there.
@@ -129,6 +133,7 @@ fn a_real_message_that_was_changed_is_not_understood() {
     let refused = read(&intake(), &registry, changed.as_bytes(), now).err().unwrap();
     assert_eq!(refused.fault.name, FaultName::SignatureVerificationFault);
     assert_eq!(refused.participant.unwrap().as_str(), "REAL01");
+    assert!(!refused.verified, "anybody can send a certificate");
 }
 
 #[test]
@@ -179,7 +184,7 @@ proptest! {
             now: Timestamp::UNIX_EPOCH,
         };
         let blob = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
-        let refused = intake().read(&arrival, &registry(&[]), &blob, &DoorMetrics::new(Budget::new(1))).err();
+        let refused = intake().read(&arrival, &registry(&[]), &blob, &DoorMetrics::new(Budget::new(1)), &room()).err();
         prop_assert_eq!(refused.map(|refused| refused.version), Some(Version::V1_3));
     }
 

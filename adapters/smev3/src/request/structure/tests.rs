@@ -102,6 +102,7 @@ fn what_real_clients_send_is_taken_in_every_version() {
             format!("\n {spaced}<!-- c -->\n{PAYLOAD} "),
             format!("{ID}<t:NodeID/>{PAYLOAD}<t:BusinessProcessMetadata/>"),
             format!("{ID}<t:TransactionCode/>{PAYLOAD}<t:TestMessage> </t:TestMessage>"),
+            format!("{ID}<t:ReferenceMessageID/><t:TransactionCode/>{PAYLOAD}"),
             format!("{ID}{PAYLOAD}{}", HEADERS.replace("1.zip", "1d0a954e.zip")),
             format!("{ID}{PAYLOAD}{}", HEADERS.replace("QQ==", "\n QUFB\n QQ== ")),
             format!("{ID}<t:EOL> 2030-01-01T00:00:00 </t:EOL>{PAYLOAD}"),
@@ -146,8 +147,8 @@ fn what_a_request_must_not_have_is_named_with_what_was_expected() {
         (with("<t:EOL/>"), "Элемент EOL пуст: ожидается значение типа dateTime."),
         (with("<t:EOL>завтра</t:EOL>"), "Недопустимое значение EOL: ожидается"),
         (
-            with("<t:ReferenceMessageID/>"),
-            "Элемент ReferenceMessageID пуст: ожидается UUID",
+            after("").replace("<MessagePrimaryContent>", "<MessagePrimaryContent>text"),
+            "В MessagePrimaryContent не может быть текста рядом с элементом.",
         ),
         (
             with("<t:ReferenceMessageID>DB0486D0-3C08-11E5-95E2-D4C9EFF07B77</t:ReferenceMessageID>"),
@@ -225,6 +226,18 @@ fn what_1_3_added_to_headers_is_unknown_before_it() {
             }
         }
     }
+    let archived = |count: usize| {
+        let (before, after) = archive.split_at("<Archive>".len());
+        let (one, after) = after.split_at(after.len() - "</Archive>".len());
+        let many = header.replace(archive, &format!("{before}{}{after}", one.repeat(count)));
+        request(&format!("{ID}{PAYLOAD}{many}"), Version::V1_3)
+    };
+    assert_eq!(archived(1000), Ok(()));
+    assert!(
+        archived(1001)
+            .unwrap_err()
+            .contains("Элементов File в Archive больше 1000.")
+    );
     let misplaced = header.replace(
         "application/zip</MimeType>",
         "application/zip</MimeType><NamespaceUri/>",
