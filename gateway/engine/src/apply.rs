@@ -65,9 +65,14 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             state.put(keys::registry(), digest);
             Ok(())
         }
-        Event::JournalCut { known, end, .. } => {
-            let (known, end) = (*known, *end);
-            state.put(keys::journal_cut(), &JournalCut { at, known, end });
+        Event::JournalCut { known, end, aside, .. } => {
+            let cut = JournalCut {
+                at,
+                known: *known,
+                end: *end,
+                aside: aside.clone(),
+            };
+            state.put(keys::journal_cut(), &cut);
             Ok(())
         }
         Event::JournalCutAcknowledged { .. } => {

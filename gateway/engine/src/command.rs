@@ -12,5 +12,7 @@ pub use incoming::{
     Accepted, Answer, AnswerTo, AttachmentFault, Content, Evidence, Incoming, MessageType, Part, PayloadRoot, Received,
     RoutingFacts, SchemaVerdict,
 };
-pub use operator::{QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange, RegistryDiff};
+pub use operator::{
+    NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange, RegistryDiff,
+};
 pub use refusal::{NoRecipient, QueueLimit, Refusal, RefusedCall, Standing};

@@ -28,7 +28,7 @@ pub(crate) struct Conditions(Mutex<State>);
 struct State {
     all: Vec<Condition>,
     /// What stays bad until a person takes note of it: name, message and remedy.
-    held: Option<(&'static str, String, &'static str)>,
+    held: Option<(&'static str, String, String)>,
 }
 
 /// The conditions by name.
@@ -59,15 +59,20 @@ impl Conditions {
     pub(crate) fn good(&self, name: &str, now: Timestamp) {
         let held = self.lock().held.clone();
         match held {
-            Some((held, message, remedy)) if held == name => self.set(name, false, &message, remedy, now),
+            Some((held, message, remedy)) if held == name => self.set(name, false, &message, &remedy, now),
             _ => self.set(name, true, "ok", "", now),
         }
     }
 
     /// Something is wrong until it is [released](Self::release).
-    pub(crate) fn hold(&self, name: &'static str, message: String, remedy: &'static str, now: Timestamp) {
+    pub(crate) fn hold(&self, name: &'static str, message: String, remedy: String, now: Timestamp) {
         self.lock().held = Some((name, message, remedy));
         self.good(name, now);
+    }
+
+    /// Whether something is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.lock().held.is_some()
     }
 
     /// A person has taken note of what was held.

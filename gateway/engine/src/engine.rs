@@ -24,6 +24,7 @@ use crate::shared::Shared;
 use crate::state::State;
 use crate::work::{Command, Reply};
 
+pub use crate::recover::Rebuilt;
 pub(crate) use start::current_registry;
 pub use start::{Start, known_position, rebuild_index};
 

@@ -154,9 +154,16 @@ pub enum Event {
         end: u64,
         /// The digest of the record there, hexadecimal.
         end_digest: String,
+        /// The folder in the data directory with what the start took away.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aside: Option<String>,
     },
     /// A person has taken note of it.
     JournalCutAcknowledged {
+        /// The last durable record that was known, as in the cut.
+        known: u64,
+        /// Where the journal ended, as in the cut.
+        end: u64,
         /// Who.
         by: String,
         /// The person's words.

@@ -17,7 +17,7 @@ use crate::snapshot::Dump;
 use crate::state::{Overlay, Rows, decode};
 
 /// Format of keys and values; an index of another format is built anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 // Keys of rows begin with a letter.
 const FORMAT_KEY: &[u8] = b"\0format";
 const POSITION_KEY: &[u8] = b"\0position";
@@ -43,17 +43,30 @@ struct StoredPosition {
 impl Index {
     /// Opens or creates an index. sled's recovery may panic on damaged files: that is an error here.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+        guarded(dir, move |dir| Self::open_here(dir, cache_bytes))
+    }
+
+    /// How far an index reflects the journal; `None` for an empty one and for one of another format. It stays open only if
+    /// it is to be used: one that may be damaged must not be closed outside of the thread that has opened it.
+    pub(crate) fn find(
+        dir: &Path,
+        cache_bytes: u64,
+        to_use: bool,
+    ) -> Result<Option<(Position, Option<Self>)>, IndexError> {
+        guarded(dir, move |dir| {
+            let index = Self::open_here(dir, cache_bytes)?;
+            Ok(index.position()?.map(|position| (position, to_use.then_some(index))))
+        })
+    }
+
+    fn open_here(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         let mut tries = 0;
         let db = loop {
             let config = sled::Config::new()
                 .path(dir)
                 .cache_capacity(cache_bytes)
                 .flush_every_ms(None);
-            let opening = std::thread::Builder::new()
-                .name("index-open".to_owned())
-                .spawn(move || config.open());
-            let opened = opening.map_err(|error| IndexError::Files(error.to_string()))?.join();
-            match opened.map_err(|_| IndexError::Files(format!("{} is damaged", dir.display())))? {
+            match config.open() {
                 // A reader of an engine that has just ended may hold it for a moment longer; nobody else can, because
                 // the store's lock is ours.
                 Err(sled::Error::Io(error)) if tries < LOCK_TRIES && error.to_string().contains("acquire lock") => {
@@ -152,6 +165,19 @@ impl Index {
     pub(crate) fn chunk(&self, from: &[u8], limit: usize) -> Result<Vec<(IVec, IVec)>, IndexError> {
         pages::from(&self.tree()?, from)?.take(limit).collect()
     }
+}
+
+/// Does something with files that may be damaged, on which sled may panic: that is an error here.
+fn guarded<T: Send + 'static>(
+    dir: &Path,
+    work: impl FnOnce(&Path) -> Result<T, IndexError> + Send + 'static,
+) -> Result<T, IndexError> {
+    let own = dir.to_owned();
+    let thread = std::thread::Builder::new()
+        .name("index-open".to_owned())
+        .spawn(move || work(&own));
+    let done = thread.map_err(|error| IndexError::Files(error.to_string()))?.join();
+    done.unwrap_or_else(|_| Err(IndexError::Files(format!("{} is damaged", dir.display()))))
 }
 
 impl Rows for Index {

@@ -47,7 +47,7 @@ mod writer;
 
 pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
-pub use engine::{Engine, Start, known_position, rebuild_index};
+pub use engine::{Engine, Rebuilt, Start, known_position, rebuild_index};
 pub use error::{IndexError, RegistryError, StartError};
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use settings::Settings;

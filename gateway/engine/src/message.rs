@@ -197,19 +197,21 @@ pub(crate) struct Needed {
 }
 
 /// Records of the journal that were durable and are not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JournalCut {
     pub(crate) at: Micros,
     /// The last one that was known.
     pub(crate) known: u64,
     /// Where the journal ended.
     pub(crate) end: u64,
+    /// The folder in the data directory with what the start took away.
+    pub(crate) aside: Option<String>,
 }
 
 impl JournalCut {
     /// For `/ready`.
     pub(crate) fn message(&self) -> String {
-        let Self { at, known, end } = self;
+        let Self { at, known, end, .. } = self;
         let at = at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ");
         if known > end {
             let first = end + 1;
@@ -219,5 +221,14 @@ impl JournalCut {
         } else {
             format!("the start at {at} found that record {known} of the journal is not the one that was durable")
         }
+    }
+
+    /// What a person can do about it.
+    pub(crate) fn remedy(&self) -> String {
+        let aside = match &self.aside {
+            Some(folder) => format!("in {folder} under data_dir, where that start put what it took away, "),
+            None => String::new(),
+        };
+        format!("look for the records {aside}in backups and in shipped checkpoints; then `rsmev journal acknowledge`")
     }
 }

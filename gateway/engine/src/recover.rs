@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use journal::disk::Disk;
 use journal::read::{Filter, Records};
-use journal::{Opened, Position, ReadError, Record, Recovery, Snapshots, Store};
+use journal::{Cut, Opened, Position, ReadError, Record, SnapshotError, SnapshotReader, Store};
 
 use crate::apply::apply;
 use crate::error::{IndexError, StartError};
@@ -33,23 +33,12 @@ pub(crate) struct Recovered {
     pub(crate) index: Arc<Index>,
     /// Latest time of any record.
     pub(crate) last_at: Option<Timestamp>,
-    /// The journal lacks what the index has seen of it.
-    pub(crate) cut: Option<Cut>,
-}
-
-/// The journal is not the one that the index reflects: the index is changed only after the journal is synced, so that
-/// records which were durable are gone, or others stand in their place.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cut {
-    /// The last durable record that the index knows.
-    pub(crate) known: Position,
-    /// Where the journal ends.
-    pub(crate) end: Position,
 }
 
 /// Opens store and index.
-pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Recovered, StartError> {
-    let opened = journal::open(&settings.data_dir, settings.store.clone(), Arc::clone(&disk))?;
+pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> Result<Recovered, StartError> {
+    let place = Place::new(&settings.data_dir);
+    let (opened, found) = begin(settings, &place, Arc::clone(&disk), now)?;
     if let Some(cut) = &opened.recovery.cut {
         tracing::warn!(
             first_seq = cut.first_seq,
@@ -57,10 +46,8 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Recovered
             "cut an unfinished batch off the end of the journal"
         );
     }
-    let place = Place::new(&settings.data_dir);
     remove(&place.view)?;
-    let Tried { index, cut } = usable(settings, &place, &opened.store, &opened.recovery)?;
-    let index = match index {
+    let index = match usable(found, &opened.store)? {
         Ok(index) => index,
         Err(why) => {
             if opened.recovery.created {
@@ -78,15 +65,57 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Recovered
         opened,
         index: Arc::new(index),
         last_at,
-        cut,
     })
+}
+
+/// Opens the store. The index is changed only after the journal is synced, so that all that it reflects was durable: the
+/// store hears of it before it makes anything of the journal's end.
+fn begin(
+    settings: &Settings,
+    place: &Place,
+    disk: Arc<dyn Disk>,
+    now: Timestamp,
+) -> Result<(Opened, Found), StartError> {
+    let opening = journal::begin(&settings.data_dir, settings.store.clone(), disk)?;
+    let found = found(
+        settings,
+        place,
+        opening.clean_close() || opening.same_boot() || opening.created(),
+    );
+    let opening = match &found {
+        Found::Usable(_, position)
+        | Found::Unusable {
+            position: Some(position),
+            ..
+        } => opening.expecting(*position, now),
+        Found::Unusable { position: None, .. } => opening,
+    };
+    let opened = opening.finish()?;
+    for cut in &opened.recovery.cuts {
+        tracing::error!(
+            known = cut.known.seq,
+            end = cut.end.seq,
+            aside = cut.aside,
+            "the journal lacks records that were durable: it was cut off, or replaced"
+        );
+    }
+    match opened.store.remove_foreign_snapshots() {
+        Ok(removed) => {
+            for file in removed {
+                tracing::warn!(file = %file.display(), "removed a snapshot that does not belong to this journal");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the snapshots were not all looked through"),
+    }
+    Ok((opened, found))
 }
 
 /// The index as a start would have it, for one who only looks: what the journal says beyond it stays in memory, and one
 /// that cannot be used is built anew in a place of its own.
 pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked, StartError> {
     let place = Place::new(&settings.data_dir);
-    let why = match found(settings, &place, store.recovery()) {
+    let recovery = store.recovery();
+    let why = match found(settings, &place, recovery.clean_close || recovery.same_boot) {
         Found::Usable(index, position) => {
             let mut state = State::new(&index);
             let replayed = replay(&mut state, store, position, |state, _| {
@@ -98,7 +127,7 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
                     return Ok(Looked {
                         index,
                         beyond,
-                        draft: None,
+                        _draft: None,
                     });
                 }
                 Err(why) => why,
@@ -112,16 +141,17 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
     Ok(Looked {
         index,
         beyond: Overlay::new(),
-        draft: Some(draft),
+        _draft: Some(draft),
     })
 }
 
-/// What [`look`] gives. The index is to be dropped before its draft.
+/// What [`look`] gives.
 pub(crate) struct Looked {
+    // Closed before its draft is removed.
     pub(crate) index: Index,
+    _draft: Option<Draft>,
     /// Changes that are not in the index.
     pub(crate) beyond: Overlay,
-    pub(crate) draft: Option<Draft>,
 }
 
 /// A journal that an index is brought up to.
@@ -129,7 +159,8 @@ trait History {
     /// The place right after its last record.
     fn position(&self) -> Position;
     fn events(&self, from_seq: u64) -> Records;
-    fn snapshots(&self) -> Snapshots;
+    /// The newest whole snapshot of it.
+    fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError>;
 }
 
 impl History for Store {
@@ -141,8 +172,8 @@ impl History for Store {
         self.events(from_seq)
     }
 
-    fn snapshots(&self) -> Snapshots {
-        self.snapshots()
+    fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshot()
     }
 }
 
@@ -155,8 +186,8 @@ impl History for journal::View {
         self.events(from_seq)
     }
 
-    fn snapshots(&self) -> Snapshots {
-        self.snapshots()
+    fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshot()
     }
 }
 
@@ -178,16 +209,29 @@ fn latest(
     Ok(Some(latest))
 }
 
-/// Builds the index anew from the last snapshot and the journal after it. Returns the last sequence number.
-pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>) -> Result<u64, StartError> {
-    let opened = journal::open(&settings.data_dir, settings.store.clone(), disk)?;
+/// What building the index anew came to.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// Sequence number of the journal's last record.
+    pub last_seq: u64,
+    /// Losses of records that were durable, which the next start journals.
+    pub cuts: Vec<Cut>,
+}
+
+/// Builds the index anew from the last snapshot and the journal after it.
+pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> Result<Rebuilt, StartError> {
     let place = Place::new(&settings.data_dir);
+    let (opened, found) = begin(settings, &place, disk, now)?;
+    drop(found);
     let draft = fill(fresh(settings, &place.draft)?, &opened.store)?;
     swap(settings, &place, draft)?.flush()?;
-    let last = opened.store.last_seq();
+    let last_seq = opened.store.last_seq();
     // The index reflects everything and is on the disk: whoever opens the store next may use it as it is.
     opened.store.close()?;
-    Ok(last)
+    Ok(Rebuilt {
+        last_seq,
+        cuts: opened.recovery.cuts,
+    })
 }
 
 /// The index as it lies there.
@@ -198,99 +242,51 @@ enum Found {
     Unusable { why: String, position: Option<Position> },
 }
 
-fn found(settings: &Settings, place: &Place, recovery: &Recovery) -> Found {
-    let unusable = |why: &str, position| Found::Unusable {
-        why: why.to_owned(),
-        position,
-    };
-    if !place.current.exists() {
-        return unusable("there is none", None);
-    }
-    let opened = Index::open(&place.current, settings.index_cache_bytes);
-    match opened.and_then(|index| Ok((position(&index)?, index))) {
-        // What it was made of was durable, even if not all of it is there any more.
-        Ok((Some(position), _)) if !recovery.clean_close && !recovery.same_boot && !recovery.created => {
-            let why = "the machine went down without an orderly end, so that it may be incomplete";
-            unusable(why, Some(position))
+/// Looks at the index. One that is not `trusted` only tells its position: what it was made of was durable, even if not all
+/// of it is there any more.
+fn found(settings: &Settings, place: &Place, trusted: bool) -> Found {
+    let (why, position) = if !place.current.exists() {
+        ("there is none".to_owned(), None)
+    } else {
+        match Index::find(&place.current, settings.index_cache_bytes, trusted) {
+            Ok(Some((position, Some(index)))) => return Found::Usable(index, position),
+            Ok(Some((position, None))) => {
+                let why = "the machine went down without an orderly end, so that it may be incomplete";
+                (why.to_owned(), Some(position))
+            }
+            Ok(None) => ("it has no position, or another format".to_owned(), None),
+            Err(error) => (error.to_string(), None),
         }
-        Ok((Some(position), index)) => Found::Usable(index, position),
-        Ok((None, _)) => unusable("it has no position, or another format", None),
-        Err(error) => unusable(&error.to_string(), None),
-    }
+    };
+    Found::Unusable { why, position }
 }
 
-/// The position of an index that may be damaged, on which sled may panic.
-fn position(index: &Index) -> Result<Option<Position>, IndexError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| index.position()))
-        .unwrap_or_else(|_| Err(IndexError::Files("its position cannot be read".to_owned())))
-}
-
-/// How far the index of a stopped gateway reflects the journal; none if there is no index that tells. All of that was
-/// durable, so that a journal without it lost it. Takes the store's lock.
+/// How far the journal of a stopped gateway must reach, by a note of an earlier start or by the index; none if there is no
+/// index. All of that was durable, so that a journal without it lost it. Takes the store's lock.
 ///
 /// # Errors
-/// The store is in use, or the lock cannot be taken.
+/// The store is in use, the lock cannot be taken, or the index does not tell.
 pub(crate) fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Result<Option<Position>, StartError> {
     let _held = journal::hold(&settings.data_dir, &**disk)?;
+    if let Some(cut) = journal::noted_cuts(&**disk, &settings.data_dir)?.pop() {
+        return Ok(Some(cut.known));
+    }
     let place = Place::new(&settings.data_dir);
     if !place.current.exists() {
         return Ok(None);
     }
-    let index = Index::open(&place.current, settings.index_cache_bytes);
-    Ok(index.and_then(|index| position(&index)).unwrap_or_else(|error| {
-        tracing::warn!(%error, "the index does not tell how far the journal must reach");
-        None
-    }))
+    let found = Index::find(&place.current, settings.index_cache_bytes, false)?;
+    Ok(found.map(|(position, _)| position))
 }
 
-/// What came of the index as it is.
-struct Tried {
-    /// Brought to the journal's end; or why it cannot be used.
-    index: Result<Index, String>,
-    cut: Option<Cut>,
-}
-
-/// Tries the index as it is.
-fn usable(settings: &Settings, place: &Place, store: &Store, recovery: &Recovery) -> Result<Tried, StartError> {
-    let cut = |known: Position| {
-        let end = store.position();
-        tracing::error!(
-            known = known.seq,
-            end = end.seq,
-            "the journal lacks records that were durable: it was cut off, or replaced"
-        );
-        Some(Cut { known, end })
-    };
-    let (index, position) = match found(settings, place, recovery) {
-        Found::Usable(index, position) => (index, position),
-        Found::Unusable { why, position } => {
-            let lost = match position {
-                Some(position) => !belongs(store, position)?,
-                None => false,
-            };
-            let cut = position.filter(|_| lost).and_then(cut);
-            return Ok(Tried { index: Err(why), cut });
+/// Brings the index to the journal's end; or says why it cannot be used.
+fn usable(found: Found, store: &Store) -> Result<Result<Index, String>, StartError> {
+    match found {
+        Found::Usable(index, position) => {
+            let replayed = bring_up(&index, store, position);
+            Ok(judged(replayed, position)?.map(|()| index))
         }
-    };
-    let replayed = bring_up(&index, store, position);
-    let cut = match &replayed {
-        Ok(Replayed::Cut(_) | Replayed::Foreign) => cut(position),
-        _ => None,
-    };
-    let index = judged(replayed, position)?.map(|()| index);
-    Ok(Tried { index, cut })
-}
-
-/// Whether the record at a position is the one that is known; yes, if it is archived.
-fn belongs(journal: &impl History, position: Position) -> Result<bool, StartError> {
-    let end = journal.position();
-    if position.seq >= end.seq {
-        return Ok(position.seq == end.seq && position.digest == end.digest);
-    }
-    match journal.events(position.seq + 1).next() {
-        Some(Ok(next)) => Ok(next.prev == position.digest),
-        Some(Err(ReadError::Archived { .. })) | None => Ok(true),
-        Some(Err(error)) => Err(error.into()),
+        Found::Unusable { why, .. } => Ok(Err(why)),
     }
 }
 
@@ -389,33 +385,25 @@ fn fill(draft: Index, journal: &impl History) -> Result<Index, StartError> {
     let position = from_snapshot(&draft, journal)?.unwrap_or(beginning);
     match bring_up(&draft, journal, position) {
         Ok(Replayed::To(_)) => Ok(draft),
-        // The chain was checked, so only a snapshot of another journal leads here.
+        // Only a snapshot of this journal was taken, so that somebody else must have changed the files.
         Ok(Replayed::Cut(_) | Replayed::Foreign | Replayed::Stopped) => Err(StartError::Index(IndexError::Files(
-            "the snapshot belongs to another journal".to_owned(),
+            "the journal changed while it was read".to_owned(),
         ))),
         Err(StartError::Journal(ReadError::Archived { first, .. })) => Err(StartError::NoSnapshot { first }),
         Err(error) => Err(error),
     }
 }
 
-/// Fills an empty index from the newest whole snapshot.
+/// Fills an empty index from the newest whole snapshot of the journal.
 fn from_snapshot(index: &Index, journal: &impl History) -> Result<Option<Position>, StartError> {
     let snapshot = journal
-        .snapshots()
-        .latest()
+        .snapshot()
         .map_err(|error| IndexError::Files(error.to_string()))?;
     let Some(snapshot) = snapshot else { return Ok(None) };
     for damaged in snapshot.passed_over() {
         tracing::warn!(damaged, "a snapshot was passed over");
     }
     let position = snapshot.position();
-    if position.seq > journal.position().seq {
-        tracing::warn!(
-            seq = position.seq,
-            "the newest snapshot is past the journal's end and was passed over"
-        );
-        return Ok(None);
-    }
     let mut overlay = Overlay::new();
     for row in snapshot {
         let (key, value) = row.map_err(|error| IndexError::Files(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! What the handle, the writer and its helpers share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) sizes: Mutex<(Sizes, u64)>,
     /// Sequence number of the journal's last record.
     pub(crate) last_seq: AtomicU64,
+    /// This start found a cut of the journal.
+    pub(crate) found_cut: AtomicBool,
     pub(crate) moved: Moved,
     pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) registry_changes: watch::Sender<u64>,
@@ -64,6 +66,7 @@ impl Shared {
             metrics: EngineMetrics::default(),
             sizes: Mutex::default(),
             last_seq: AtomicU64::new(0),
+            found_cut: AtomicBool::new(false),
             moved: Moved::default(),
             failed: watch::Sender::new(None),
             registry_changes: watch::Sender::new(0),
@@ -96,10 +99,14 @@ impl Shared {
     pub(crate) fn hold_journal_cut(&self) -> Result<(), IndexError> {
         let cut = State::new(&*self.index).get::<JournalCut>(&keys::journal_cut())?;
         if let Some(cut) = cut {
-            let remedy = "look for the records in backups and shipped checkpoints; then `rsmev journal acknowledge`";
-            self.conditions.hold(JOURNAL, cut.message(), remedy, self.now());
+            self.hold_cut(&cut);
         }
         Ok(())
+    }
+
+    /// Shows a cut of the journal.
+    pub(crate) fn hold_cut(&self, cut: &JournalCut) {
+        self.conditions.hold(JOURNAL, cut.message(), cut.remedy(), self.now());
     }
 
     /// The engine has failed for good.

@@ -9,21 +9,18 @@ use crate::blobs::Blobs;
 use crate::command::{Quarantined, QueueStatus, QueuedMessage};
 use crate::engine::current_registry;
 use crate::error::{IndexError, StartError};
-use crate::index::Index;
 use crate::inspect;
 use crate::names::Queue;
-use crate::recover::{self, Draft, Looked};
+use crate::recover::{self, Looked};
 use crate::registry::Registry;
 use crate::settings::Settings;
-use crate::state::{Overlay, State};
+use crate::state::State;
 
 /// The store of a stopped gateway, as its next start would find it, under the store's lock. Journal and spool stay octet
 /// for octet what they are.
 pub struct View {
-    // Closed before its draft is removed, and both before the lock is given back.
-    index: Index,
-    _draft: Option<Draft>,
-    beyond: Overlay,
+    // Dropped in this order: the index, and after it the lock.
+    looked: Looked,
     blobs: Blobs,
     registry: Registry,
     _store: journal::View,
@@ -38,13 +35,11 @@ impl View {
         let Some(store) = journal::view(&settings.data_dir, Arc::clone(&disk))? else {
             return Ok(None);
         };
-        let Looked { index, beyond, draft } = recover::look(settings, &store)?;
+        let looked = recover::look(settings, &store)?;
         let blobs = Blobs::at(disk, &settings.data_dir);
-        let registry = current_registry(&State::over(&index, beyond.clone()), &blobs)?;
+        let registry = current_registry(&State::over(&looked.index, looked.beyond.clone()), &blobs)?;
         Ok(Some(Self {
-            index,
-            _draft: draft,
-            beyond,
+            looked,
             blobs,
             registry,
             _store: store,
@@ -89,6 +84,6 @@ impl View {
     }
 
     fn state(&self) -> State<'_> {
-        State::over(&self.index, self.beyond.clone())
+        State::over(&self.looked.index, self.looked.beyond.clone())
     }
 }

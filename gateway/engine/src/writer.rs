@@ -71,7 +71,9 @@ impl Writer {
     pub(crate) fn begin(&mut self, events: Vec<Event>) -> Result<(), StartError> {
         // Without space the engine starts all the same: it can hand out and be looked at, and resumes by itself.
         match self.record(events.clone()) {
-            Ok(true) => Ok(()),
+            Ok(true) => self
+                .cuts_told()
+                .map_err(|why| StartError::Commit(CommitError::Fatal(why))),
             Ok(false) => {
                 self.house.unwritten = events;
                 Ok(())
@@ -80,16 +82,23 @@ impl Writer {
         }
     }
 
+    /// The journal tells of its cuts from now on.
+    fn cuts_told(&self) -> Result<(), String> {
+        self.store.forget_cuts().map_err(|error| error.to_string())?;
+        self.shared.hold_journal_cut().map_err(|error| error.to_string())
+    }
+
     /// Writes the first events of a session when there is space again.
     fn begin_late(&mut self) -> Result<(), String> {
         let events = std::mem::take(&mut self.house.unwritten);
         if events.is_empty() {
             return Ok(());
         }
-        if !self.record(events.clone())? {
-            self.house.unwritten = events;
+        if self.record(events.clone())? {
+            return self.cuts_told();
         }
-        self.shared.hold_journal_cut().map_err(|error| error.to_string())
+        self.house.unwritten = events;
+        Ok(())
     }
 
     /// Works until it is told to stop, or nobody can tell it anything any more, or it fails for good.
@@ -274,7 +283,7 @@ impl Writer {
             self.checkpoint()?;
         }
         self.give_space_back()?;
-        if self.store.last_seq() - self.house.snapshot_seq >= self.shared.settings.snapshot_every {
+        if self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every {
             self.begin_snapshot();
         }
         Ok(())

@@ -26,6 +26,16 @@ pub enum OpenError {
         /// The newest version that this program reads.
         known: u32,
     },
+    /// The directory was written by an older program, in a form that this one does not read.
+    #[error("{} has storage format {found}, this program reads format {known} alone: use the version that wrote it", path.display())]
+    OlderFormat {
+        /// The format file.
+        path: PathBuf,
+        /// The version found in it.
+        found: u32,
+        /// The version that this program reads.
+        known: u32,
+    },
     /// The files are not what was written. It is for a person to decide what to do; nothing is repaired silently.
     #[error(transparent)]
     Damaged(#[from] Damage),
@@ -40,6 +50,19 @@ pub enum OpenError {
         /// What the system said.
         error: io::Error,
     },
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged(damage) => Self::Damaged(damage),
+            ReadError::Io { path, error } => Self::Io { path, error },
+            archived @ ReadError::Archived { .. } => Self::Io {
+                path: PathBuf::from("journal"),
+                error: io::Error::other(archived),
+            },
+        }
+    }
 }
 
 impl OpenError {
@@ -202,6 +225,9 @@ pub enum SnapshotError {
         /// What the system said.
         error: io::Error,
     },
+    /// The journal, to which it must belong, cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
 }
 
 /// Whether the system said that there is no room: the one trouble with writing that goes away by itself.

@@ -3,6 +3,8 @@
 //! ```text
 //! data_dir/FORMAT                        the storage header: its version
 //! data_dir/SESSION                       whether the last session ended in order, and in which boot of the machine
+//! data_dir/CUT                           records that the journal lost, until it tells of that itself
+//! data_dir/cut-<time>/                   what the start that found it took away
 //! data_dir/LOCK                          held by the one process that writes
 //! data_dir/journal/<first seq>.journal   live segment: records in frames, one frame for each batch
 //! data_dir/journal/<first seq>.jsonl.zst sealed segment: the same records, for zstdcat and jq
@@ -25,6 +27,7 @@
 mod background;
 mod batch;
 mod bodies;
+mod cut;
 pub mod disk;
 mod error;
 mod frame;
@@ -32,6 +35,7 @@ mod health;
 mod layout;
 mod live;
 mod octets;
+mod opening;
 mod prefix;
 pub mod read;
 mod record;
@@ -49,11 +53,13 @@ mod writer;
 
 pub use batch::{Batch, Committed};
 pub use bodies::{Bodies, Body, Location};
+pub use cut::{Cut, noted_cuts};
 pub use error::{BodyDamage, BodyError, CommitError, Damage, OpenError, ReadError, RemoveError, SnapshotError};
+pub use opening::{Opened, Opening, begin, open};
 pub use prefix::Prefix;
 pub use record::{Digest, Record};
 pub use recovery::{CutTail, Recovery};
 pub use setup::{Session, check_header, last_session};
-pub use snapshot::{Position, SnapshotReader, SnapshotWriter, Snapshots};
-pub use store::{Opened, Options, Sizes, SpoolSegment, Store, open};
+pub use snapshot::{Belongs, Position, SnapshotReader, SnapshotWriter, Snapshots};
+pub use store::{Options, Sizes, SpoolSegment, Store};
 pub use view::{View, hold, view};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::cut::{self, Cut};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{CommitError, Damage, OpenError};
 use crate::health::Health;
@@ -21,6 +22,7 @@ use crate::record::Digest;
 use crate::replay::{Replay, State, check_link, damage};
 use crate::sealed::{Closed, Summary};
 use crate::setup::io_error;
+use crate::snapshot::Position;
 use crate::spool::{self, SpoolEnd};
 use crate::store::Options;
 
@@ -39,6 +41,9 @@ pub struct Recovery {
     pub clean_close: bool,
     /// Whether the machine has not been started anew since the store was last opened.
     pub same_boot: bool,
+    /// Losses of records that were durable, which the journal does not tell of yet: found by this start, or by an earlier
+    /// one that did not come to journal it.
+    pub cuts: Vec<Cut>,
 }
 
 /// A torn end that was cut: batches that were being written when the last session ended.
@@ -72,24 +77,32 @@ pub(crate) struct Recovered {
 }
 
 /// Reads what is there and makes it ready for the writer. `closed_at` is the last record of a session that ended in
-/// order; nothing can be torn then.
+/// order; nothing can be torn then. `known` is the last record that is known to have been durable, with the present time:
+/// a journal without it is noted, and what is taken away then is put aside first.
 pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     layout: &Layout,
     options: &Options,
     health: &Health,
     closed_at: Option<u64>,
+    known: Option<(Position, Timestamp)>,
 ) -> Result<Recovered, OpenError> {
     // A name that a killed session gave may be known to the page cache alone.
     for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
         disk.sync_dir(dir).map_err(|error| io_error(dir, error))?;
+    }
+    let found = find_end(&**disk, layout, Access::Write, closed_at)?;
+    if let Some((known, now)) = known
+        && !cut::holds(disk, &layout.journal, found.position(), known)?
+    {
+        cut::keep(&**disk, layout, &found, known, now)?;
     }
     let End {
         replay: end,
         first_seq,
         history,
         cut,
-    } = find_end(&**disk, layout, Access::Write, closed_at)?;
+    } = found;
     let journal = adopt(
         end.file.clone(),
         end.path.clone(),
@@ -120,6 +133,16 @@ pub(crate) struct End {
     pub(crate) first_seq: u64,
     pub(crate) history: History,
     pub(crate) cut: Option<CutTail>,
+}
+
+impl End {
+    /// The place right after the last record.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            seq: self.replay.state.next_seq - 1,
+            digest: self.replay.state.digest,
+        }
+    }
 }
 
 /// Finds the journal's end, with what has to be cut off behind it; changes nothing.

@@ -44,7 +44,7 @@ pub fn last_session(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Session>> 
 /// Checks the storage header of a data directory without its lock; false if there is none, and no data either.
 ///
 /// # Errors
-/// [`OpenError::NewerFormat`], [`OpenError::Damaged`] if it cannot be read or is missing beside data, [`OpenError::Io`].
+/// [`OpenError::NewerFormat`], [`OpenError::OlderFormat`], [`OpenError::Damaged`] if it cannot be read or is missing beside data, [`OpenError::Io`].
 pub fn check_header(disk: &dyn Disk, dir: &Path) -> Result<bool, OpenError> {
     let layout = Layout::new(dir);
     let path = layout.format();
@@ -115,7 +115,12 @@ fn check(path: &Path, text: &[u8]) -> Result<(), OpenError> {
             found,
             known: FORMAT,
         }),
-        _ => {
+        Some(found) => Err(OpenError::OlderFormat {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        None => {
             let what = "the storage header is not readable; restore it from a backup".to_owned();
             Err(Damage {
                 file: path.to_owned(),
@@ -218,7 +223,7 @@ pub(crate) fn sweep(disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
     Ok(())
 }
 
-fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path, Access::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -229,7 +234,7 @@ fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Replaces a file in one step.
-fn write_small(disk: &dyn Disk, dir: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn write_small(disk: &dyn Disk, dir: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = unfinished(path);
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use streebog::{Digest as _, Streebog256};
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::error::{SnapshotError, is_no_space};
+use crate::error::{ReadError, SnapshotError, is_no_space};
 use crate::health::Health;
 use crate::layout::{CIPHER_NONE, FORMAT, UNFINISHED, snapshot_path, snapshots};
 use crate::octets::{Stream, array_at, put, read_whole, u32_at, u64_at};
@@ -35,6 +35,9 @@ pub struct Position {
     /// Digest of that record; zeros before the first.
     pub digest: Digest,
 }
+
+/// Tells whether a position is a place in the journal.
+pub type Belongs<'a> = dyn Fn(Position) -> Result<bool, ReadError> + 'a;
 
 /// The snapshots of a data directory; can be cloned and used from any thread, beside the writer.
 #[derive(Debug, Clone)]
@@ -90,19 +93,23 @@ impl Snapshots {
         }
     }
 
-    /// The newest snapshot that is whole, checked from end to end; damaged ones are passed over.
+    /// The newest snapshot that is whole, checked from end to end, and whose position `belongs` to the journal; others are
+    /// passed over.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`] if the directory or a file cannot be read.
-    pub fn latest(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
+    /// [`SnapshotError::Io`] if the directory or a file cannot be read, [`SnapshotError::Journal`].
+    pub fn latest(&self, belongs: &Belongs<'_>) -> Result<Option<SnapshotReader>, SnapshotError> {
         let positions = snapshots(&*self.disk, &self.dir).map_err(|error| sort(&self.dir, error))?;
         let mut passed_over = Vec::new();
         for seq in positions.into_iter().rev() {
             let path = snapshot_path(&self.dir, seq);
             match SnapshotReader::open(&*self.disk, &path) {
                 Ok(mut reader) => {
-                    reader.passed_over = passed_over;
-                    return Ok(Some(reader));
+                    if belongs(reader.position)? {
+                        reader.passed_over = passed_over;
+                        return Ok(Some(reader));
+                    }
+                    passed_over.push(format!("{} belongs to another journal", path.display()));
                 }
                 Err(SnapshotError::Damaged { path, what }) => {
                     passed_over.push(format!("{} is damaged: {what}", path.display()));
@@ -113,10 +120,34 @@ impl Snapshots {
         Ok(None)
     }
 
-    /// Removes all but the newest ones.
-    fn prune(&self) -> io::Result<()> {
+    /// Removes those that do not belong to the journal, which ends with record `end`; returns their files.
+    pub(crate) fn remove_foreign(&self, end: u64, belongs: &Belongs<'_>) -> Result<Vec<PathBuf>, SnapshotError> {
+        let positions = snapshots(&*self.disk, &self.dir).map_err(|error| sort(&self.dir, error))?;
+        let mut removed = Vec::new();
+        for seq in positions {
+            let path = snapshot_path(&self.dir, seq);
+            let foreign = seq > end
+                || match SnapshotReader::head(&*self.disk, &path) {
+                    Ok(head) => !belongs(head.position)?,
+                    Err(SnapshotError::Damaged { .. }) => false,
+                    Err(error) => return Err(error),
+                };
+            if foreign {
+                self.disk.remove(&path).map_err(|error| sort(&path, error))?;
+                removed.push(path);
+            }
+        }
+        if !removed.is_empty() {
+            self.disk.sync_dir(&self.dir).map_err(|error| sort(&self.dir, error))?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes all but the newest ones up to a position: what lies beyond it is none of this journal's.
+    fn prune(&self, position: Position) -> io::Result<()> {
         let positions = snapshots(&*self.disk, &self.dir)?;
-        for seq in positions.iter().rev().skip(KEPT) {
+        let ours = positions.iter().rev().filter(|seq| **seq <= position.seq);
+        for seq in ours.skip(KEPT) {
             self.disk.remove(&snapshot_path(&self.dir, *seq))?;
         }
         Ok(())
@@ -234,7 +265,7 @@ impl SnapshotWriter {
         disk.rename(&self.path, &snapshot_path(dir, self.position.seq))
             .map_err(|error| sort(&self.path, error))?;
         disk.sync_dir(dir).map_err(fail)?;
-        self.snapshots.prune().map_err(|error| sort(dir, error))?;
+        self.snapshots.prune(self.position).map_err(|error| sort(dir, error))?;
         Ok(digest)
     }
 
@@ -268,6 +299,23 @@ impl fmt::Debug for SnapshotWriter {
             .field("path", &self.path)
             .field("rows", &self.rows)
             .finish_non_exhaustive()
+    }
+}
+
+/// What frames the rows of a snapshot.
+struct Head {
+    file: Arc<dyn DiskFile>,
+    position: Position,
+    /// Where the rows end.
+    end: u64,
+    rows: u64,
+    digest: Digest,
+}
+
+fn damaged(path: &Path, what: &str) -> SnapshotError {
+    SnapshotError::Damaged {
+        path: path.to_owned(),
+        what: what.to_owned(),
     }
 }
 
@@ -307,15 +355,10 @@ impl SnapshotReader {
         &self.passed_over
     }
 
-    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, SnapshotError> {
-        let io = |error| SnapshotError::Io {
-            path: path.to_owned(),
-            error,
-        };
-        let damaged = |what: &str| SnapshotError::Damaged {
-            path: path.to_owned(),
-            what: what.to_owned(),
-        };
+    /// Reads what frames the rows.
+    fn head(disk: &dyn Disk, path: &Path) -> Result<Head, SnapshotError> {
+        let io = |error| sort(path, error);
+        let damaged = |what: &str| damaged(path, what);
         let file = disk.open(path, Access::Read).map_err(io)?;
         let len = file.len().map_err(io)?;
         let mut head = [0; HEADER];
@@ -337,7 +380,24 @@ impl SnapshotReader {
         if snapshot_path(path.parent().unwrap_or(path), position.seq) != path {
             return Err(damaged("the file is named after another position"));
         }
+        Ok(Head {
+            file,
+            position,
+            end,
+            rows,
+            digest,
+        })
+    }
 
+    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, SnapshotError> {
+        let io = |error| sort(path, error);
+        let Head {
+            file,
+            position,
+            end,
+            rows,
+            digest,
+        } = Self::head(disk, path)?;
         let mut hash = Streebog256::new();
         let mut content = Stream::new(Arc::clone(&file), 0).take(end + 8);
         let mut buffer = vec![0; 1 << 17];
@@ -348,7 +408,7 @@ impl SnapshotReader {
             }
         }
         if digest != <Digest>::from(hash.finalize()) {
-            return Err(damaged("the digest is wrong"));
+            return Err(damaged(path, "the digest is wrong"));
         }
         let content = Stream::new(file, HEADER as u64).take(end - HEADER as u64);
         let decoder = zstd::Decoder::new(content).map_err(io)?;
@@ -364,19 +424,12 @@ impl SnapshotReader {
     }
 
     fn row(&mut self) -> Result<(Vec<u8>, Vec<u8>), SnapshotError> {
-        let damaged = |what: &str| SnapshotError::Damaged {
-            path: self.path.clone(),
-            what: what.to_owned(),
-        };
-        let unreadable = |error: io::Error| SnapshotError::Damaged {
-            path: self.path.clone(),
-            what: error.to_string(),
-        };
+        let unreadable = |error: io::Error| damaged(&self.path, &error.to_string());
         let mut lengths = [0; 8];
         self.decoder.read_exact(&mut lengths).map_err(unreadable)?;
         let (key, value) = (u32_at(&lengths, 0) as usize, u32_at(&lengths, 4) as usize);
         if key > LONGEST || value > LONGEST {
-            return Err(damaged("a row has an impossible length"));
+            return Err(damaged(&self.path, "a row has an impossible length"));
         }
         let (mut key, mut value) = (vec![0; key], vec![0; value]);
         self.decoder.read_exact(&mut key).map_err(unreadable)?;

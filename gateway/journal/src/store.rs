@@ -1,20 +1,19 @@
-//! The store: opening a data directory, and everything that its one writer can do with it.
+//! The store: everything that the one writer of a data directory can do with it.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::background::lock;
 use crate::batch::{Batch, Pending};
 use crate::bodies::Bodies;
-use crate::disk::{Access, Disk, DiskLock};
-use crate::error::{CommitError, OpenError, RemoveError};
-use crate::health::Health;
-use crate::layout::{Layout, MAX_SEGMENT, MIN_SEGMENT, snapshot_path, snapshots, spool_path};
+use crate::cut;
+use crate::disk::{Access, DiskLock};
+use crate::error::{CommitError, ReadError, RemoveError, SnapshotError};
+use crate::layout::{snapshot_path, snapshots, spool_path};
 use crate::read::Records;
 use crate::record::Digest;
-use crate::recovery::{Recovery, recover};
-use crate::setup::{Session, check_or_create, io_error, sweep};
-use crate::snapshot::{Position, Snapshots};
+use crate::setup::Session;
+use crate::snapshot::{Position, SnapshotReader, Snapshots};
 use crate::writer::Writer;
 
 /// Sizes and limits of a store. They may differ from one start to the next.
@@ -45,85 +44,6 @@ impl Default for Options {
     }
 }
 
-/// An opened data directory.
-#[derive(Debug)]
-pub struct Opened {
-    /// The one writer.
-    pub store: Store,
-    /// Readers of bodies.
-    pub bodies: Bodies,
-    /// What was found.
-    pub recovery: Recovery,
-}
-
-/// Opens a data directory under an exclusive lock, recovering what the last session left. An empty or missing
-/// directory is set up; its parent must exist.
-///
-/// # Errors
-/// See [`OpenError`]: in use, written by a newer program, damaged, or refused by the system.
-pub fn open(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
-    for bytes in [options.journal_segment_bytes, options.spool_segment_bytes] {
-        if !(MIN_SEGMENT..=MAX_SEGMENT).contains(&bytes) {
-            return Err(OpenError::Options(bytes));
-        }
-    }
-    let layout = Layout::new(dir);
-    let io = |error| io_error(dir, error);
-    disk.create_dir(dir).map_err(io)?;
-    let held = disk.lock(&layout.lock()).map_err(|error| OpenError::lock(dir, error))?;
-
-    let health = Arc::new(Health::default());
-    let created = check_or_create(&*disk, &layout, &options, &health)?;
-    sweep(&*disk, &layout).map_err(io)?;
-    let last = Session::load(&*disk, &layout).map_err(io)?;
-    let clean_close = last.as_ref().is_some_and(|session| session.clean);
-    let closed_at = last
-        .as_ref()
-        .filter(|session| session.clean)
-        .map(|session| session.last_seq);
-    let found = recover(&disk, &layout, &options, &health, closed_at)?;
-
-    let boot = disk.boot_id().map_err(io)?;
-    let recovery = Recovery {
-        created,
-        last_seq: found.last_seq,
-        last_at: found.last_at,
-        cut: found.cut.clone(),
-        clean_close,
-        same_boot: last.is_some_and(|session| session.boot == boot),
-    };
-    let session = Session {
-        boot,
-        clean: false,
-        last_seq: found.last_seq,
-    };
-    session
-        .store(&*disk, &layout)
-        .map_err(|error| io_error(&layout.session(), error))?;
-
-    let bodies = Bodies::new(Arc::clone(&disk), layout.spool.clone(), options.open_segments);
-    let writer = Writer::new(disk, layout, options, health, found).map_err(io)?;
-    let snapshots = Snapshots::new(
-        Arc::clone(&writer.disk),
-        writer.layout.snapshot.clone(),
-        writer.options.zstd_level,
-        Arc::clone(&writer.health),
-    );
-    let store = Store {
-        writer,
-        pending: Pending::new(),
-        bodies: bodies.clone(),
-        snapshots,
-        session,
-        _held: held,
-    };
-    Ok(Opened {
-        store,
-        bodies,
-        recovery,
-    })
-}
-
 /// The writer of journal and spool.
 ///
 /// Dropping it without [`close`](Self::close) is like a crash of the process: nothing committed is lost.
@@ -131,11 +51,11 @@ pub fn open(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Opened,
 pub struct Store {
     pub(crate) writer: Writer,
     pub(crate) pending: Pending,
-    bodies: Bodies,
-    snapshots: Snapshots,
-    session: Session,
+    pub(crate) bodies: Bodies,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) session: Session,
     // Given back last of all, when no thread of the writer is left.
-    _held: Box<dyn DiskLock>,
+    pub(crate) _held: Box<dyn DiskLock>,
 }
 
 impl Store {
@@ -172,6 +92,40 @@ impl Store {
             from_seq,
             None,
         )
+    }
+
+    /// The newest whole snapshot of this journal.
+    ///
+    /// # Errors
+    /// As [`Snapshots::latest`].
+    pub fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshots.latest(&|position| self.holds(position))
+    }
+
+    /// Removes snapshots that belong to another journal than this one; returns their files.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Io`], [`SnapshotError::Journal`].
+    pub fn remove_foreign_snapshots(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        let belongs = |position| self.holds(position);
+        self.snapshots.remove_foreign(self.last_seq(), &belongs)
+    }
+
+    /// Whether the journal has the record at a position; yes, if that record is archived.
+    fn holds(&self, position: Position) -> Result<bool, ReadError> {
+        let Writer { disk, layout, .. } = &self.writer;
+        cut::holds(disk, &layout.journal, self.position(), position)
+    }
+
+    /// The journal durably tells of all that [`Recovery::cuts`] named.
+    ///
+    /// # Errors
+    /// [`CommitError::Fatal`].
+    pub fn forget_cuts(&self) -> Result<(), CommitError> {
+        let Writer {
+            disk, layout, health, ..
+        } = &self.writer;
+        cut::forget(&**disk, layout).map_err(|error| health.fail(&layout.cut(), "removing", error))
     }
 
     /// Whether the live journal segment is nearly full, so that it is time to append a checkpoint, commit, and

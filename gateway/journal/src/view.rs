@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cut;
 use crate::disk::{Access, Disk, DiskLock};
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError, SnapshotError};
 use crate::health::Health;
 use crate::layout::Layout;
 use crate::read::Records;
 use crate::recovery::{Recovery, find_end};
 use crate::setup::{Session, check_header, io_error};
-use crate::snapshot::{Position, Snapshots};
+use crate::snapshot::{Position, SnapshotReader, Snapshots};
 
 /// A data directory as the next start would find it, held so that nobody writes. Journal, spool and the session's mark
 /// stay octet for octet what they are, a torn end included.
@@ -47,19 +48,16 @@ pub fn view(dir: &Path, disk: Arc<dyn Disk>) -> Result<Option<View>, OpenError> 
     let last = Session::load(&*disk, &layout).map_err(io)?;
     let clean = last.as_ref().filter(|session| session.clean);
     let end = find_end(&*disk, &layout, Access::Read, clean.map(|session| session.last_seq))?;
-    let state = end.replay.state;
-    let position = Position {
-        seq: state.next_seq - 1,
-        digest: state.digest,
-    };
+    let position = end.position();
     let boot = disk.boot_id().map_err(io)?;
     let recovery = Recovery {
         created: false,
         last_seq: position.seq,
-        last_at: state.last_at,
+        last_at: end.replay.state.last_at,
         cut: end.cut,
         clean_close: clean.is_some(),
         same_boot: last.is_some_and(|session| session.boot == boot),
+        cuts: cut::load(&*disk, &layout)?,
     };
     let health = Arc::new(Health::default());
     let snapshots = Snapshots::new(Arc::clone(&disk), layout.snapshot.clone(), 0, health);
@@ -92,9 +90,16 @@ impl View {
         Records::chained(Arc::clone(&self.disk), &self.layout.journal, from_seq, last)
     }
 
-    /// The snapshots, to be read.
-    #[must_use]
-    pub fn snapshots(&self) -> Snapshots {
-        self.snapshots.clone()
+    /// The newest whole snapshot of this journal.
+    ///
+    /// # Errors
+    /// As [`Snapshots::latest`].
+    pub fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshots.latest(&|position| self.holds(position))
+    }
+
+    /// Whether the journal has the record at a position; yes, if that record is archived.
+    fn holds(&self, position: Position) -> Result<bool, ReadError> {
+        cut::holds(&self.disk, &self.layout.journal, self.position, position)
     }
 }

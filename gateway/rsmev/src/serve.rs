@@ -7,12 +7,13 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::{Clock, SystemClock};
-use engine::{Engine, Start};
+use engine::{Engine, Start, StartError};
 use gost::Certificate;
 use smev3::door::DoorMetrics;
 use tokio::net::TcpListener;
@@ -37,6 +38,10 @@ const DOOR_PATIENCE: Duration = Duration::from_secs(25);
 const LINK_PATIENCE: Duration = Duration::from_secs(25);
 /// The same for the engine's last records.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a start waits for whoever holds the store, and how long between two tries.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// Threads for reading bodies and for signatures. Calls wait for one; more of them would only take memory.
 const BLOCKING_THREADS: usize = 16;
@@ -196,17 +201,32 @@ impl Gateway {
 }
 
 async fn start_engine(settings: &Settings, identity: &Identity, clock: &Arc<dyn Clock>) -> Result<Engine, Failure> {
-    let start = Start {
-        settings: settings.engine(),
-        clock: Arc::clone(clock),
-        disk: journal::disk::RealDisk::shared(),
-        signer: Arc::clone(&identity.signer),
-        certificate: identity.certificate.clone(),
-    };
-    // Recovery reads the journal, which may take its time.
-    let started = tokio::task::spawn_blocking(move || Engine::start(start)).await;
-    let started = started.map_err(|error| Failure::refused(format!("the store's recovery failed: {error}")))?;
-    started.map_err(|error| store::start_failure(settings, &error))
+    let mut patience = LOCK_PATIENCE;
+    loop {
+        let start = Start {
+            settings: settings.engine(),
+            clock: Arc::clone(clock),
+            disk: journal::disk::RealDisk::shared(),
+            signer: Arc::clone(&identity.signer),
+            certificate: identity.certificate.clone(),
+        };
+        // Recovery reads the journal, which may take its time.
+        let started = tokio::task::spawn_blocking(move || Engine::start(start)).await;
+        let started = started.map_err(|error| Failure::refused(format!("the store's recovery failed: {error}")))?;
+        match started {
+            // A command that looks at the store holds it for a moment; another gateway, which answers, does not let go.
+            Err(error @ StartError::Store(journal::OpenError::Locked { .. }))
+                if !patience.is_zero() && UnixStream::connect(&settings.admin.socket).is_err() =>
+            {
+                if patience == LOCK_PATIENCE {
+                    tracing::warn!(%error, "waiting for the store");
+                }
+                patience = patience.saturating_sub(LOCK_PAUSE);
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            started => return started.map_err(|error| store::start_failure(settings, &error)),
+        }
+    }
 }
 
 fn pages(

@@ -105,6 +105,15 @@ impl Store {
         let answer = match self {
             Self::Running(socket) => ask_socket(socket, &request)?,
             Self::Viewed(view) => operator::look(&**view, &request).map_err(Failure::refused)?,
+            // A person must have seen what there is to take note of.
+            Self::Stopped { engine, .. } if engine.found_cut() && matches!(request, Request::AcknowledgeCut { .. }) => {
+                let cut = engine.conditions().into_iter().find(|condition| !condition.ok);
+                let (message, remedy) = cut.map(|cut| (cut.message, cut.remedy)).unwrap_or_default();
+                return Err(Failure::refused(format!(
+                    "nothing was taken note of, because the cut was found only now and is in the journal from now on: \
+                     {message}; {remedy}"
+                )));
+            }
             Self::Stopped { engine, runtime, by } => runtime
                 .block_on(operator::carry_out(engine, request, by))
                 .map_err(Failure::refused)?,

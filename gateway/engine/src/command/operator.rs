@@ -73,6 +73,15 @@ pub struct QueuedMessage {
     pub leased_until: Option<Timestamp>,
 }
 
+/// The cut of the journal that a person has taken note of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedCut {
+    /// The last durable record that was known.
+    pub known: u64,
+    /// Where the journal ended.
+    pub end: u64,
+}
+
 /// A change of the registry: adds and replaces by key; removes what is absent only with `prune`.
 #[derive(Debug, Clone)]
 pub struct RegistryChange {

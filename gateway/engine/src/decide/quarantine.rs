@@ -1,6 +1,6 @@
 //! A person's decisions: about a message, and about the journal's cut.
 
-use crate::command::{NoticeReason, QuarantineDecision, Refusal, Standing};
+use crate::command::{NotedCut, NoticeReason, QuarantineDecision, Refusal, Standing};
 use crate::error::IndexError;
 use crate::event::{Decided, Event, Placement};
 use crate::keys;
@@ -58,14 +58,19 @@ pub(crate) fn decide(
 }
 
 /// A person takes note of the journal's cut.
-pub(crate) fn journal_cut(context: &Context<'_, '_>, by: String, reason: &str) -> Result<Decision<()>, IndexError> {
-    if context.state.get::<JournalCut>(&keys::journal_cut())?.is_none() {
+pub(crate) fn journal_cut(
+    context: &Context<'_, '_>,
+    by: String,
+    reason: &str,
+) -> Result<Decision<NotedCut>, IndexError> {
+    let Some(JournalCut { known, end, .. }) = context.state.get(&keys::journal_cut())? else {
         return Ok(Decision::refuse(Refusal::NoCut));
-    }
+    };
     let reason = reason.chars().take(REASON).collect();
+    let event = Event::JournalCutAcknowledged { known, end, by, reason };
     Ok(Decision {
-        events: vec![Event::JournalCutAcknowledged { by, reason }.into()],
-        answer: Ok(()),
+        events: vec![event.into()],
+        answer: Ok(NotedCut { known, end }),
     })
 }
 

@@ -9,13 +9,11 @@ use tokio::sync::oneshot;
 use super::{ENDED, Engine};
 use crate::blobs;
 use crate::command::{
-    QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal, RegistryChange, RegistryDiff,
+    NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal, RegistryChange, RegistryDiff,
 };
 use crate::conditions::Condition;
 use crate::error::RegistryError;
 use crate::inspect;
-use crate::keys;
-use crate::message::JournalCut;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Queue};
 use crate::trace::{TraceEntry, trace};
@@ -108,9 +106,15 @@ impl Engine {
     ///
     /// # Errors
     /// `NoCut` if there is nothing to take note of, `Unavailable`.
-    pub async fn acknowledge_journal_cut(&self, by: &str, reason: &str) -> Result<(), Refusal> {
+    pub async fn acknowledge_journal_cut(&self, by: &str, reason: &str) -> Result<NotedCut, Refusal> {
         let (by, reason) = (by.to_owned(), reason.to_owned());
         self.ask(|reply| Command::AcknowledgeCut { by, reason, reply }).await
+    }
+
+    /// Whether it was the start of this engine that found the journal cut.
+    #[must_use]
+    pub fn found_cut(&self) -> bool {
+        self.shared.found_cut.load(Ordering::Relaxed)
     }
 
     /// Conditions `journal`, `spool`, `index`, `disk` and `clock`.
@@ -139,9 +143,7 @@ impl Engine {
             spool_needed_bytes: needed,
             journal_bytes: sizes.journal_bytes,
             journal_last_seq: self.shared.last_seq.load(Ordering::Relaxed),
-            journal_cut: self
-                .read(|state| state.get::<JournalCut>(&keys::journal_cut()))
-                .is_some(),
+            journal_cut: self.shared.conditions.is_held(),
             disk_free_bytes: sizes.free_bytes.unwrap_or(0),
         }
     }

@@ -2,22 +2,24 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gost::{Certificate, Signer};
-use journal::Position;
 use journal::disk::Disk;
+use journal::{Cut, Position};
 use tokio::sync::mpsc;
 
 use super::Engine;
 use crate::blobs::Blobs;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::conditions::INDEX;
 use crate::decide::Random;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
 use crate::keys;
-use crate::recover::{self, Recovered};
+use crate::message::{JournalCut, Micros};
+use crate::recover::{self, Rebuilt, Recovered};
 use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -56,12 +58,7 @@ impl Engine {
             signer,
             certificate,
         } = start;
-        let Recovered {
-            opened,
-            index,
-            last_at,
-            cut,
-        } = recover::open(&settings, Arc::clone(&disk))?;
+        let Recovered { opened, index, last_at } = recover::open(&settings, Arc::clone(&disk), clock.now())?;
         let io = |error| StartError::Io {
             path: settings.data_dir.join("registry"),
             error,
@@ -85,13 +82,12 @@ impl Engine {
         let (commands, receiver) = mpsc::channel(capacity);
         let now = shared.now();
         let last_seq = opened.store.last_seq();
-        let snapshot_seq = opened
-            .store
-            .snapshots()
-            .latest()
-            .ok()
-            .flatten()
-            .map_or(0, |s| s.position().seq);
+        let snapshot = opened.store.snapshot().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the snapshots cannot be read");
+            None
+        });
+        let snapshot_seq = snapshot.map_or(0, |snapshot| snapshot.position().seq);
+        let cuts = untold(&shared, opened.recovery.cuts)?;
         let desk = Desk {
             shared: Arc::clone(&shared),
             refusals: Limiter::default(),
@@ -112,14 +108,14 @@ impl Engine {
             house: House::new(now, last_seq, snapshot_seq),
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let cut = cut.map(|cut| Event::JournalCut {
+        let cuts = cuts.into_iter().map(|cut| Event::JournalCut {
             known: cut.known.seq,
             known_digest: hex::encode(cut.known.digest),
             end: cut.end.seq,
             end_digest: hex::encode(cut.end.digest),
+            aside: cut.aside,
         });
-        writer.begin(std::iter::once(Event::Started { version, boot }).chain(cut).collect())?;
-        shared.hold_journal_cut()?;
+        writer.begin(std::iter::once(Event::Started { version, boot }).chain(cuts).collect())?;
         spawn(writer, &shared, tick, commands.downgrade()).map_err(|error| StartError::Io {
             path: shared.settings.data_dir.clone(),
             error,
@@ -128,19 +124,42 @@ impl Engine {
     }
 }
 
-/// Builds the index of a stopped gateway anew from the last snapshot and the journal. Returns the last record's number.
+/// The cuts of the journal that it does not tell of itself; `/ready` shows them from now on.
+fn untold(shared: &Shared, noted: Vec<Cut>) -> Result<Vec<Cut>, StartError> {
+    let told = State::new(&*shared.index).get::<JournalCut>(&keys::journal_cut())?;
+    let is_told = |cut: &Cut| {
+        told.as_ref()
+            .is_some_and(|told| (told.known, told.end) == (cut.known.seq, cut.end.seq))
+    };
+    let untold: Vec<_> = noted.into_iter().filter(|cut| !is_told(cut)).collect();
+    match untold.last() {
+        Some(cut) => {
+            shared.found_cut.store(true, Ordering::Relaxed);
+            shared.hold_cut(&JournalCut {
+                at: Micros::from(shared.now()),
+                known: cut.known.seq,
+                end: cut.end.seq,
+                aside: cut.aside.clone(),
+            });
+        }
+        None => shared.hold_journal_cut()?,
+    }
+    Ok(untold)
+}
+
+/// Builds the index of a stopped gateway anew from the last snapshot and the journal.
 ///
 /// # Errors
 /// As for [`Engine::start`].
-pub fn rebuild_index(settings: &Settings, disk: Arc<dyn Disk>) -> Result<u64, StartError> {
-    recover::rebuild_now(settings, disk)
+pub fn rebuild_index(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Rebuilt, StartError> {
+    recover::rebuild_now(settings, disk, SystemClock.now())
 }
 
-/// How far the index of a stopped gateway reflects the journal; none if there is no index that tells. A journal that does
+/// How far the journal of a stopped gateway must reach, as its index tells; none if there is no index. A journal that does
 /// not reach there was cut.
 ///
 /// # Errors
-/// The store is in use, or its lock cannot be taken.
+/// The store is in use, its lock cannot be taken, or the index cannot be read.
 pub fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Result<Option<Position>, StartError> {
     recover::known_position(settings, disk)
 }

@@ -9,7 +9,7 @@ use journal::disk::RealDisk;
 
 use super::{copy, rows};
 
-async fn accept(engine: &Engine, numbers: std::ops::Range<u32>) {
+pub(super) async fn accept(engine: &Engine, numbers: std::ops::Range<u32>) {
     for n in numbers {
         engine
             .accept(request(participant("CITY"), id_at(engine.now(), n), "plan"))
@@ -28,7 +28,7 @@ async fn take(engine: &Engine) -> Option<crate::command::Delivery> {
 }
 
 /// Some life: waiting, handed out, acknowledged.
-async fn live(engine: &Engine) {
+pub(super) async fn live(engine: &Engine) {
     accept(engine, 0..20).await;
     for acknowledged in [true, false, true] {
         let delivery = take(engine).await.unwrap();
@@ -93,6 +93,20 @@ async fn an_index_full_of_garbage_comes_back_from_the_journal() {
 }
 
 #[tokio::test]
+async fn an_index_that_a_machine_crash_damaged_comes_back_from_the_journal() {
+    survives(|dir| {
+        lose_the_mark(dir, Some("another boot"));
+        let db = dir.join("index").join("db");
+        let mut octets = std::fs::read(&db).unwrap();
+        for octet in octets.iter_mut().skip(64).step_by(97) {
+            *octet ^= 0x5a;
+        }
+        std::fs::write(&db, octets).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_index_that_is_a_file_comes_back_from_the_journal() {
     survives(|dir| {
         std::fs::remove_dir_all(dir.join("index")).unwrap();
@@ -143,8 +157,8 @@ async fn everything_acknowledged_survives_a_crash() {
     engine.shutdown().await;
 }
 
-/// A stopped engine's files as a crash in this or another boot of the machine leaves them, the end of the journal cut off.
-fn crash_and_cut(dir: &Path, boot: Option<&str>) {
+/// The mark of the session as a crash in this or another boot of the machine leaves it.
+fn lose_the_mark(dir: &Path, boot: Option<&str>) {
     let mark = dir.join("SESSION");
     let mut session = journal::last_session(&RealDisk, dir).unwrap().unwrap();
     session.clean = false;
@@ -153,6 +167,11 @@ fn crash_and_cut(dir: &Path, boot: Option<&str>) {
         boot.clone_into(&mut session.boot);
     }
     std::fs::write(mark, serde_json::to_vec(&session).unwrap()).unwrap();
+}
+
+/// A stopped engine's files as such a crash leaves them, the end of the journal cut off.
+pub(super) fn crash_and_cut(dir: &Path, boot: Option<&str>) {
+    lose_the_mark(dir, boot);
     let live = std::fs::read_dir(dir.join("journal"))
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -169,7 +188,7 @@ fn crash_and_cut(dir: &Path, boot: Option<&str>) {
     std::fs::write(live, octets).unwrap();
 }
 
-fn journaled(dir: &Path, event: &str) -> usize {
+pub(super) fn journaled(dir: &Path, event: &str) -> usize {
     let filter = journal::read::Filter {
         contains: Some(format!("\"type\":\"{event}\"")),
         ..Default::default()
@@ -179,7 +198,7 @@ fn journaled(dir: &Path, event: &str) -> usize {
         .count()
 }
 
-fn journal_is_in_order(engine: &Engine) -> bool {
+pub(super) fn journal_is_in_order(engine: &Engine) -> bool {
     engine
         .conditions()
         .iter()
@@ -216,7 +235,8 @@ async fn a_journal_that_lost_its_end_is_reported_until_a_person_takes_note() {
 
         let engine = running.start().unwrap();
         assert!(!journal_is_in_order(&engine), "a restart does not make it good");
-        engine.acknowledge_journal_cut("operator", "a test").await.unwrap();
+        let noted = engine.acknowledge_journal_cut("operator", "a test").await.unwrap();
+        assert!(noted.known == known.seq && noted.end < known.seq);
         assert!(journal_is_in_order(&engine) && !engine.gauges().journal_cut);
         assert_eq!(
             engine.acknowledge_journal_cut("operator", "again").await,
@@ -294,8 +314,8 @@ async fn a_snapshot_makes_the_rebuild_independent_of_history() {
     accept(&engine, 20..30).await;
     engine.shutdown().await;
     let before = rows(dir.path());
-    let last = rebuild_index(&running.settings, RealDisk::shared()).unwrap();
-    assert!(last > 30);
+    let rebuilt = rebuild_index(&running.settings, RealDisk::shared()).unwrap();
+    assert!(rebuilt.last_seq > 30 && rebuilt.cuts.is_empty());
     assert_eq!(before, rows(dir.path()), "from the snapshot and what follows it");
     super::remove_files(&snapshots);
     rebuild_index(&running.settings, RealDisk::shared()).unwrap();

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::command::{
-    Accepted, Acknowledged, Delivery, ForwardOutcome, QuarantineDecision, Received, Refusal, RefusedCall,
+    Accepted, Acknowledged, Delivery, ForwardOutcome, NotedCut, QuarantineDecision, Received, Refusal, RefusedCall,
     RegistryChange, RegistryDiff, Take,
 };
 use crate::decide::receive::Facts;
@@ -31,7 +31,7 @@ pub(crate) enum Command {
     AcknowledgeCut {
         by: String,
         reason: String,
-        reply: Reply<()>,
+        reply: Reply<NotedCut>,
     },
     Registry {
         change: Box<RegistryChange>,
@@ -70,9 +70,9 @@ impl Command {
             Self::Receive(_, _, reply) => unavailable(reply, why),
             Self::Take(_, reply) => unavailable(reply, why),
             Self::Acknowledge(_, reply) => unavailable(reply, why),
+            Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
-            | Self::AcknowledgeCut { reply, .. }
             | Self::ForwardStarted(_, _, reply)
             | Self::ForwardOutcome(_, _, reply)
             | Self::Decide { reply, .. } => unavailable(reply, why),

@@ -4,6 +4,7 @@
 
 mod basics;
 mod crash;
+mod cut;
 mod disk;
 mod faults;
 mod model;

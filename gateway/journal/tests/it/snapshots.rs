@@ -39,11 +39,11 @@ fn load(reader: SnapshotReader) -> Rows {
 fn a_snapshot_reads_back() {
     let disk = MemDisk::default();
     let snapshots = disk.open_store().unwrap().store.snapshots();
-    assert!(snapshots.latest().unwrap().is_none());
+    assert!(snapshots.latest(&|_| Ok(true)).unwrap().is_none());
     let digest = save(&snapshots, 7).unwrap();
     let crashed = disk.after_crash();
     let store = crashed.open_store().unwrap().store;
-    let reader = store.snapshots().latest().unwrap().unwrap();
+    let reader = store.snapshots().latest(&|_| Ok(true)).unwrap().unwrap();
     assert_eq!(
         (reader.position(), reader.rows(), reader.digest()),
         (position(7), 2000, digest)
@@ -58,7 +58,7 @@ fn a_snapshot_of_nothing_reads_back() {
     let disk = MemDisk::default();
     let snapshots = disk.open_store().unwrap().store.snapshots();
     snapshots.create(position(0)).unwrap().finish().unwrap();
-    assert_eq!(snapshots.latest().unwrap().unwrap().count(), 0);
+    assert_eq!(snapshots.latest(&|_| Ok(true)).unwrap().unwrap().count(), 0);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn any_damage_lets_the_one_before_be_taken() {
     });
     for octets in damaged.chain([whole[..len - 1].to_vec(), whole[..20].to_vec(), Vec::new()]) {
         disk.write(&path, octets);
-        let reader = snapshots.latest().unwrap().unwrap();
+        let reader = snapshots.latest(&|_| Ok(true)).unwrap().unwrap();
         assert_eq!(reader.position(), position(7));
         assert_eq!(reader.passed_over().len(), 1);
         assert_eq!(load(reader), rows(7));
@@ -93,7 +93,27 @@ fn two_are_kept() {
         save(&snapshots, seq).unwrap();
     }
     assert_eq!(disk.paths(".snapshot").len(), 2);
-    assert_eq!(snapshots.latest().unwrap().unwrap().position(), position(13));
+    assert_eq!(
+        snapshots.latest(&|_| Ok(true)).unwrap().unwrap().position(),
+        position(13)
+    );
+}
+
+#[test]
+fn one_of_another_journal_neither_counts_nor_is_taken() {
+    let disk = MemDisk::default();
+    let opened = disk.open_store().unwrap();
+    let snapshots = opened.store.snapshots();
+    for seq in [20, 3, 5, 8] {
+        save(&snapshots, seq).unwrap();
+    }
+    assert_eq!(disk.paths(".snapshot").len(), 3);
+    let reader = snapshots.latest(&|position| Ok(position.seq < 20)).unwrap().unwrap();
+    assert_eq!((reader.position(), reader.passed_over().len()), (position(8), 1));
+    // The journal is empty, so that none belongs to it.
+    assert!(opened.store.snapshot().unwrap().is_none());
+    assert_eq!(opened.store.remove_foreign_snapshots().unwrap().len(), 3);
+    assert!(disk.paths(".snapshot").is_empty());
 }
 
 #[test]
@@ -119,14 +139,14 @@ fn an_unfinished_snapshot_leaves_nothing() {
             .unwrap()
             .store
             .snapshots()
-            .latest()
+            .latest(&|_| Ok(true))
             .unwrap()
             .is_none()
     );
     assert_eq!(killed.paths(".tmp").len(), 0);
     writer.finish().unwrap();
     assert_eq!(
-        load(snapshots.latest().unwrap().unwrap()),
+        load(snapshots.latest(&|_| Ok(true)).unwrap().unwrap()),
         [(b"key".to_vec(), b"value".to_vec())]
     );
 }
@@ -142,7 +162,10 @@ fn without_space_the_one_before_stays() {
     assert_eq!(disk.paths(".tmp").len(), 0);
     assert_eq!(store.failure(), None);
     disk.set_space(None);
-    assert_eq!(snapshots.latest().unwrap().unwrap().position(), position(3));
+    assert_eq!(
+        snapshots.latest(&|_| Ok(true)).unwrap().unwrap().position(),
+        position(3)
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::settings::Settings;
 use crate::store;
+use engine::Rebuilt;
 
 /// Carries the command out.
 pub(crate) fn run(command: &Index, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
@@ -26,11 +27,22 @@ fn rebuild(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     }
     store::become_owner(&settings.node.data_dir)?;
     let begun = Instant::now();
-    let last = engine::rebuild_index(&settings.engine(), RealDisk::shared())
+    let Rebuilt { last_seq, cuts } = engine::rebuild_index(&settings.engine(), RealDisk::shared())
         .map_err(|error| store::start_failure(settings, &error))?;
     let seconds = begun.elapsed().as_secs_f64();
     out.line(format_args!(
-        "The index was built anew from the journal, up to record {last}, in {seconds:.1} s."
+        "The index was built anew from the journal, up to record {last_seq}, in {seconds:.1} s."
     ))?;
+    for cut in cuts {
+        let aside = match &cut.aside {
+            Some(folder) => format!("what was taken away lies in {folder} under node.data_dir; "),
+            None => String::new(),
+        };
+        out.line(format_args!(
+            "The journal was cut or replaced: the index reflected record {}, it ends with record {}; {aside}the next start \
+             journals that, and /ready shows it.",
+            cut.known.seq, cut.end.seq
+        ))?;
+    }
     Ok(())
 }

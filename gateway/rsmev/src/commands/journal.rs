@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::CheckpointVerifier;
+use engine::command::NotedCut;
 use gost::Certificate;
 use journal::disk::RealDisk;
 use journal::read::Filter;
@@ -41,8 +42,12 @@ pub(crate) fn run(command: &Journal, config: &Path, out: &mut Out) -> Result<(),
         }
         Journal::Acknowledge(arguments) => {
             let reason = arguments.reason.clone();
-            super::ask(&Settings::load(config)?, Request::AcknowledgeCut { reason })?;
-            Ok(out.line("Noted in the journal.")?)
+            let noted = super::ask(&Settings::load(config)?, Request::AcknowledgeCut { reason })?;
+            let noted: NotedCut = serde_json::from_value(noted).map_err(|error| Failure::refused(error.to_string()))?;
+            Ok(out.line(format_args!(
+                "Noted in the journal: record {} was durable, and a start found that the journal ended with record {}.",
+                noted.known, noted.end
+            ))?)
         }
         Journal::Export(arguments) => export(arguments, &folder(arguments.dir.as_deref(), config)?, out),
     }
@@ -75,37 +80,38 @@ struct Known {
 }
 
 impl Known {
-    /// What the running gateway has written, or, when it is stopped, how far its index reflects the journal. Nothing if
-    /// neither tells this caller.
+    /// What the running gateway has written, or, when it is stopped, how far its index reflects the journal. If neither
+    /// tells this caller, that is said.
     fn find(settings: &Settings) -> Option<Self> {
-        match Store::find(settings).ok()? {
-            Some(running) => Some(Self {
-                seq: running.ask(Request::JournalEnd).ok()?,
+        let known = match Store::find(settings) {
+            Ok(Some(running)) => running.ask(Request::JournalEnd).map(|seq| Self {
+                seq,
                 digest: None,
                 by: "the running gateway has written",
             }),
-            None => Self::of_index(settings),
-        }
+            Ok(None) => Self::of_index(settings),
+            Err(failure) => Err(failure),
+        };
+        known
+            .inspect_err(|failure| {
+                remark(format_args!(
+                    "the journal's end is compared with nothing else than the mark of the last session: {failure}"
+                ));
+            })
+            .ok()
     }
 
-    fn of_index(settings: &Settings) -> Option<Self> {
-        let known = become_owner(&settings.node.data_dir).and_then(|()| {
-            engine::known_position(&settings.engine(), &RealDisk::shared())
-                .map_err(|error| Failure::refused(error.to_string()))
-        });
-        match known {
-            Ok(position) => position.filter(|position| position.seq > 0).map(|position| Self {
-                seq: position.seq,
-                digest: Some(position.digest),
-                by: "the index reflects",
-            }),
-            Err(failure) => {
-                remark(format_args!(
-                    "the journal's end is not compared with the index: {failure}"
-                ));
-                None
-            }
-        }
+    fn of_index(settings: &Settings) -> Result<Self, Failure> {
+        let dir = &settings.node.data_dir;
+        become_owner(dir)?;
+        let known = engine::known_position(&settings.engine(), &RealDisk::shared())
+            .map_err(|error| Failure::refused(error.to_string()))?;
+        let position = known.ok_or_else(|| Failure::refused(format!("{}: there is no index", dir.display())))?;
+        Ok(Self {
+            seq: position.seq,
+            digest: (position.seq > 0).then_some(position.digest),
+            by: "the index reflects",
+        })
     }
 
     /// Whether the journal has it: `last_seq` is the journal's last record, `digest` that of the known one.

@@ -332,6 +332,49 @@ fn a_journal_that_is_cut_beside_its_running_gateway_is_found() {
 }
 
 #[test]
+fn a_cut_that_the_command_itself_finds_is_not_taken_note_of() {
+    let place = Place::new();
+    let consumer = region(&place);
+    let gateway = place.serve(&[]);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    send(&place, &gateway, consumer);
+    assert_eq!(gateway.stop(), Some(0));
+    lose_the_mark(&place);
+    cut_from_last(&place, b"\"accepted\"");
+    let acknowledge = || place.operate(&["journal", "acknowledge", "--reason", "tested"]);
+    let stderr = acknowledge().fails(1);
+    assert!(
+        stderr.contains("found only now") && stderr.contains("are gone"),
+        "{stderr}"
+    );
+    let stdout = acknowledge().ok();
+    assert!(stdout.contains("Noted in the journal: record "), "{stdout}");
+    acknowledge().fails(1);
+}
+
+#[test]
+fn a_rebuilt_index_tells_of_a_cut_and_a_missing_one_is_not_passed_over_in_silence() {
+    let place = Place::new();
+    let consumer = region(&place);
+    let gateway = place.serve(&[]);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    send(&place, &gateway, consumer);
+    assert_eq!(gateway.stop(), Some(0));
+    lose_the_mark(&place);
+    cut_from_last(&place, b"\"accepted\"");
+    let stdout = place.operate(&["index", "rebuild"]).ok();
+    assert!(stdout.contains("was cut or replaced"), "{stdout}");
+    place.operate(&["journal", "verify"]).fails(1);
+    let acknowledge = || place.operate(&["journal", "acknowledge", "--reason", "tested"]);
+    acknowledge().fails(1);
+    acknowledge().ok();
+    std::fs::remove_dir_all(place.path("data/index")).unwrap();
+    let verified = place.operate(&["journal", "verify"]);
+    assert!(verified.stderr.contains("there is no index"), "{}", verified.stderr);
+    verified.ok();
+}
+
+#[test]
 fn a_journal_that_was_cut_while_the_gateway_was_down_is_found_and_taken_note_of() {
     let place = Place::new();
     let consumer = region(&place);
@@ -339,12 +382,7 @@ fn a_journal_that_was_cut_while_the_gateway_was_down_is_found_and_taken_note_of(
     place.operate(&["registry", "apply", "registry"]).ok();
     send(&place, &gateway, consumer);
     assert_eq!(gateway.stop(), Some(0));
-    // As if the gateway had been killed: the mark of its session says nothing about the end.
-    let mark = place.path("data/SESSION");
-    let mut session: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
-    session["clean"] = false.into();
-    session["last_seq"] = 0.into();
-    std::fs::write(&mark, session.to_string()).unwrap();
+    lose_the_mark(&place);
     place.operate(&["journal", "verify"]).ok();
     cut_from_last(&place, b"\"accepted\"");
 
@@ -379,6 +417,15 @@ fn a_journal_that_was_cut_while_the_gateway_was_down_is_found_and_taken_note_of(
 }
 
 /// Cuts the live journal segment off in the middle of the last record that has this text.
+/// As if the gateway had been killed: the mark of its session says nothing about the end.
+fn lose_the_mark(place: &Place) {
+    let mark = place.path("data/SESSION");
+    let mut session: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
+    session["clean"] = false.into();
+    session["last_seq"] = 0.into();
+    std::fs::write(&mark, session.to_string()).unwrap();
+}
+
 fn cut_from_last(place: &Place, text: &[u8]) {
     let live = std::fs::read_dir(place.path("data/journal"))
         .expect("the folder is ours")

@@ -128,6 +128,13 @@ impl Place {
 
     /// Starts the gateway and waits until it listens.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Gateway {
+        let mut gateway = self.begin_to_serve(arguments);
+        gateway.wait_for("the gateway is running");
+        gateway
+    }
+
+    /// Starts the gateway.
+    pub(crate) fn begin_to_serve(&self, arguments: &[&str]) -> Gateway {
         let log = std::fs::File::create(self.path("gateway.log")).expect("the folder is ours");
         let mut all = vec!["--config", "gateway.toml", "serve"];
         all.extend(arguments);
@@ -137,12 +144,10 @@ impl Place {
             .stderr(log)
             .spawn()
             .expect("the executable runs");
-        let mut gateway = Gateway {
+        Gateway {
             child,
             log: self.path("gateway.log"),
-        };
-        gateway.wait_for("the gateway is running");
-        gateway
+        }
     }
 }
 

@@ -103,6 +103,18 @@ fn a_second_gateway_on_the_same_data_is_refused() {
 }
 
 #[test]
+fn a_start_waits_for_a_command_that_looks_at_the_store() {
+    let place = Place::new();
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    let looker = journal::hold(&place.path("data"), &journal::disk::RealDisk).unwrap();
+    let mut gateway = place.begin_to_serve(&[]);
+    gateway.wait_for("waiting for the store");
+    drop(looker);
+    gateway.wait_for("the gateway is running");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_hang_up_reads_the_level_again_and_keeps_running_when_the_file_is_wrong() {
     let place = Place::new();
     let mut gateway = place.serve(&[]);
