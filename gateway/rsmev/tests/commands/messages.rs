@@ -420,10 +420,11 @@ fn a_journal_that_was_cut_while_the_gateway_was_down_is_found_and_taken_note_of(
 /// As if the gateway had been killed: the mark of its session says nothing about the end.
 fn lose_the_mark(place: &Place) {
     let mark = place.path("data/SESSION");
-    let mut session: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
+    let mut session: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&mark).expect("the mark is there")).expect("the mark is JSON");
     session["clean"] = false.into();
     session["last_seq"] = 0.into();
-    std::fs::write(&mark, session.to_string()).unwrap();
+    std::fs::write(&mark, session.to_string()).expect("the folder is ours");
 }
 
 fn cut_from_last(place: &Place, text: &[u8]) {
