@@ -104,6 +104,29 @@ async fn while_the_upstream_is_down_everything_waits_and_then_arrives_once() {
 }
 
 #[tokio::test]
+async fn a_lane_whose_answer_does_not_come_does_not_hold_up_the_others() {
+    let region = Region::new().await;
+    let (port, _listening) = region.bus.listen(0).await;
+    let go_on = Arc::new(Notify::new());
+    region.bus.script_kind("slow", [Reply::Hold(go_on.clone())]);
+    let held = id(SignedDuration::from_secs(9));
+    region.send(held, "slow").await;
+    let link = region.link(region.settings(port));
+    region.bus.until(|bus| !bus.ids("SendRequest").is_empty()).await;
+    let others: Vec<_> = (0..3).map(|n| id(SignedDuration::from_secs(3 - n))).collect();
+    for id in &others {
+        region.send(*id, "pass").await;
+    }
+    region.until(|_| forwarded(&link, Forwarded::Accepted) == 3).await;
+    assert_eq!(region.bus.ids("SendRequest").len(), 4, "the held one is still under way");
+
+    go_on.notify_one();
+    region.until_empty().await;
+    link.stop().await;
+    assert_eq!(forwarded(&link, Forwarded::Accepted), 4);
+}
+
+#[tokio::test]
 async fn an_old_message_goes_under_a_fresh_identifier_and_its_answer_comes_home_under_the_old_one() {
     let region = Region::new().await;
     let (port, _listening) = region.bus.listen(0).await;
