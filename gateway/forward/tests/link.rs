@@ -118,7 +118,11 @@ async fn a_lane_whose_answer_does_not_come_does_not_hold_up_the_others() {
         region.send(*id, "pass").await;
     }
     region.until(|_| forwarded(&link, Forwarded::Accepted) == 3).await;
-    assert_eq!(region.bus.ids("SendRequest").len(), 4, "the held one is still under way");
+    assert_eq!(
+        region.bus.ids("SendRequest").len(),
+        4,
+        "the held one is still under way"
+    );
 
     go_on.notify_one();
     region.until_empty().await;
