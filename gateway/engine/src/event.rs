@@ -4,7 +4,7 @@
 //! follows from other events is left out. `message` is always the sequence number of the message's accept event.
 //!
 //! What is known before anything is decided stands first, so that whoever brings it can write and hash it
-//! ([`Known`]); the writer adds the [`Rest`].
+//! (`Known`); the writer adds the `Rest`.
 
 mod accepted;
 mod forms;
