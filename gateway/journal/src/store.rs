@@ -117,7 +117,7 @@ impl Store {
         cut::holds(disk, &layout.journal, self.position(), position)
     }
 
-    /// The journal durably tells of all that [`Recovery::cuts`] named.
+    /// The journal durably tells of all that [`Recovery::cuts`](crate::Recovery::cuts) named.
     ///
     /// # Errors
     /// [`CommitError::Fatal`].
