@@ -71,6 +71,30 @@ pub struct Header {
     pub remote_name: Option<String>,
 }
 
+impl Header {
+    /// What every message has; all else is empty.
+    #[must_use]
+    pub fn new(version: Version, element: DataElement, message_id: String) -> Self {
+        Self {
+            version,
+            element,
+            data_scope: Vec::new(),
+            signature_scope: Vec::new(),
+            message_id,
+            reference_id: None,
+            transaction_code: None,
+            node_id: None,
+            end_of_life: None,
+            to: None,
+            test: false,
+            attachments: Vec::new(),
+            routing: None,
+            file_storage: None,
+            remote_name: None,
+        }
+    }
+}
+
 /// A stored message, borrowed from its octets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored<'a> {

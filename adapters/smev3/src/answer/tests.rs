@@ -140,21 +140,13 @@ fn a_delivered_answer_has_the_shape_of_the_real_one_and_its_senders_signature_st
         .next()
         .unwrap();
     let header = Header {
-        version: Version::V1_2,
-        element: DataElement::Response,
         data_scope: splice::inherited(data),
         signature_scope: splice::inherited(signature),
-        message_id: "c0938f39-9a55-11ea-8ec7-2dd0b486eb66".into(),
-        reference_id: None,
-        transaction_code: None,
-        node_id: None,
-        end_of_life: None,
-        to: None,
-        test: false,
-        attachments: Vec::new(),
-        routing: None,
-        file_storage: None,
-        remote_name: None,
+        ..Header::new(
+            Version::V1_2,
+            DataElement::Response,
+            "c0938f39-9a55-11ea-8ec7-2dd0b486eb66".into(),
+        )
     };
     let part = stored::encode(&header, data.source(), Some(signature.source()));
     let delivery = delivery("smev3/1.2", "39f52a38-9a54-11ea-b23a-3316e2108089");

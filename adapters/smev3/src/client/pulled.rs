@@ -313,21 +313,10 @@ impl Source<'_, '_, '_> {
     fn header(&self, element: DataElement, data: Element<'_, '_>, message_id: String) -> Header {
         let storage = self.signed.child(self.version.basic(), "FSAttachmentsList");
         Header {
-            version: self.version,
-            element,
             data_scope: splice::inherited(data),
-            signature_scope: Vec::new(),
-            message_id,
-            reference_id: None,
-            transaction_code: None,
-            node_id: None,
-            end_of_life: None,
-            to: None,
-            test: false,
-            attachments: Vec::new(),
-            routing: None,
             file_storage: storage.map(splice::standalone),
             remote_name: self.metadata("HumanReadableName"),
+            ..Header::new(self.version, element, message_id)
         }
     }
 

@@ -152,24 +152,11 @@ fn header(element: DataElement, id: MessageId) -> Header {
         namespace: namespace.into(),
     };
     Header {
-        version: Version::V1_2,
-        element,
         data_scope: vec![
             declaration("t", Version::V1_2.types()),
             declaration("b", Version::V1_2.basic()),
         ],
-        signature_scope: Vec::new(),
-        message_id: id.to_string(),
-        reference_id: None,
-        transaction_code: None,
-        node_id: None,
-        end_of_life: None,
-        to: None,
-        test: false,
-        attachments: Vec::new(),
-        routing: None,
-        file_storage: None,
-        remote_name: None,
+        ..Header::new(Version::V1_2, element, id.to_string())
     }
 }
 
