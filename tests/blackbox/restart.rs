@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::{
     BINARY, CONSUMER, EGRN, FEDERAL, GATEWAY, OTHER, PROVIDER, SOON, SPRAVKA, World, answer, answer_data,
-    answered_text, assert_journal_whole, assert_no_request, assert_no_response, bus, echo, eventually, identity,
-    local_region, next_request, quarantine, queue, queues, refused, request, response, send, send_data, system,
+    answered_text, assert_journal_whole, assert_no_request, assert_no_response, bus, echo, emptied, eventually,
+    identity, local_region, next_request, quarantine, queue, refused, request, response, send, send_data, system,
     take_request, take_response, upstream_condition,
 };
 use emulator::{Clock, Fault, Operation, Reply, Selector, Version};
@@ -171,10 +171,7 @@ impl Middle {
             .filter(|id| **id != held)
             .collect();
         assert_eq!(in_order, north.iter().collect::<Vec<_>>());
-        eventually("every queue is empty", async || {
-            queues(&region).await.is_empty().then_some(())
-        })
-        .await;
+        emptied(&region).await;
         assert_journal_whole(&region).await;
     }
 }

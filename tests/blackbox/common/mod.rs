@@ -332,6 +332,14 @@ pub(crate) async fn queues(region: &Region) -> std::collections::BTreeMap<String
     rows.map(row).filter(|(_, depth)| *depth > 0).collect()
 }
 
+/// Waits until nothing waits in any queue: a message leaves the queue of an upstream a moment after its bus counts it.
+pub(crate) async fn emptied(region: &Region) {
+    eventually("every queue is empty", async || {
+        queues(region).await.is_empty().then_some(())
+    })
+    .await;
+}
+
 /// The identifiers that wait in a queue, in their order, as `queue show` tells.
 pub(crate) async fn queue(region: &Region, name: &str) -> Vec<String> {
     let shown = region.json(&["queue", "show", name]).await.expect("the queue is shown");

@@ -4,8 +4,8 @@ use emulator::{AsyncStatus, Attachment, Clock, FederalRequest, Provider, Reply, 
 use harness::{Kind, Region, Upstream};
 
 use crate::common::{
-    CONSUMER, EGRN, GATEWAY, PROVIDER, SOON, SPRAVKA, World, answer, answered_text, bus, eventually, identity,
-    local_region, next_response_of, queues, request, response, send, send_data, take_request, take_response, text_of,
+    CONSUMER, EGRN, GATEWAY, PROVIDER, SOON, SPRAVKA, World, answer, answered_text, bus, emptied, eventually, identity,
+    local_region, next_response_of, request, response, send, send_data, take_request, take_response, text_of,
 };
 use crate::{assert_is_rejection, bare, bare_reply, full_request};
 
@@ -95,7 +95,7 @@ async fn requests_reach_a_bus_of_every_version_from_participants_of_every_versio
         assert!(bus.ledger().accepted_more_than_once().is_empty());
         assert_eq!(bus.waiting(GATEWAY), (0, 0));
     }
-    assert!(queues(&region).await.is_empty());
+    emptied(&region).await;
 }
 
 #[tokio::test]
@@ -150,10 +150,13 @@ async fn requests_from_a_bus_of_every_version_are_answered_by_participants_of_ev
                 .map(|one| bare_reply(&one.message.response().unwrap().reply))
                 .collect();
             assert_eq!(arrived, replies, "{own} to {version}, in order");
+            bus.wait_for(SOON, |ledger| ledger.acknowledged(&id).map(drop))
+                .await
+                .unwrap();
             assert_eq!(bus.ledger().times_acknowledged(&id), 1);
         }
     }
-    assert!(queues(&region).await.is_empty());
+    emptied(&region).await;
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@ use emulator::{Fault, Operation, Provider, Times, WrongSignature};
 use harness::Kind;
 
 use crate::common::{
-    CONSUMER, EGRN, FEDERAL, World, answered_text, assert_no_response, eventually, quarantine, queues, request, send,
-    system, take_response, upstream_condition,
+    CONSUMER, EGRN, FEDERAL, World, answered_text, assert_no_response, emptied, eventually, quarantine, queues,
+    request, send, system, take_response, upstream_condition,
 };
-use crate::{accepted_texts, forwarded, wait_requests};
+use crate::{accepted_texts, forwarded, wait_forwarded, wait_requests};
 
 #[tokio::test]
 async fn a_message_whose_receipt_was_lost_is_not_accepted_twice() {
@@ -50,10 +50,7 @@ async fn a_message_whose_receipt_was_lost_is_not_accepted_twice() {
         let knob = turn();
         let id = send(&consumer, request(EGRN, case)).await;
         assert_eq!(answered_text(&take_response(&consumer).await), *case);
-        eventually("the message is off the queue", async || {
-            queues(&region).await.is_empty().then_some(())
-        })
-        .await;
+        emptied(&region).await;
         assert!(knob.worked() > 0, "{case}");
         let ledger = bus.ledger();
         assert_eq!(ledger.times_accepted(&id), 1, "{case}");
@@ -67,8 +64,8 @@ async fn a_message_whose_receipt_was_lost_is_not_accepted_twice() {
         }
         assert_no_response(&consumer).await;
     }
-    assert_eq!(forwarded(&region, "already_sent").await, already_sent);
-    assert_eq!(forwarded(&region, "accepted").await, turns.len() as u64 - already_sent);
+    wait_forwarded(&region, "already_sent", already_sent).await;
+    wait_forwarded(&region, "accepted", turns.len() as u64 - already_sent).await;
     assert!(quarantine(&region).await.is_empty());
 }
 

@@ -15,7 +15,7 @@ mod tls;
 use emulator::{Emulator, Ledger, Participant, Selector};
 use harness::Region;
 
-use common::{FEDERAL, LATER, answered_text, next_response_of, text_of};
+use common::{FEDERAL, LATER, answered_text, eventually, next_response_of, text_of};
 
 /// The texts of the requests that the bus accepted and that begin with `prefix`, in order.
 fn accepted_texts(ledger: &Ledger, prefix: &str) -> Vec<String> {
@@ -55,4 +55,12 @@ async fn forwarded(region: &Region, outcome: &str) -> u64 {
         .await
         .unwrap()
         .count("messages_forwarded_total", &labels)
+}
+
+/// Waits until so many attempts ended like this: they are counted a moment after their message moved.
+async fn wait_forwarded(region: &Region, outcome: &str, expected: u64) {
+    eventually(&format!("{expected} attempts ended as {outcome}"), async || {
+        (forwarded(region, outcome).await == expected).then_some(())
+    })
+    .await;
 }

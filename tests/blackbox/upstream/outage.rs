@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use crate::common::{
     CONSUMER, EGRN, FEDERAL, OTHER, PROVIDER, SPRAVKA, World, answered_text, assert_journal_whole, assert_no_response,
-    echo, eventually, quarantine, queue, queues, request, send, send_data, system, take_response, upstream_condition,
+    echo, emptied, eventually, quarantine, queue, queues, request, send, send_data, system, take_response,
+    upstream_condition,
 };
-use crate::{accepted_texts, forwarded, take_answers, wait_requests};
+use crate::{accepted_texts, take_answers, wait_forwarded, wait_requests};
 
 #[tokio::test]
 async fn what_was_accepted_during_an_outage_arrives_once_and_in_the_order_of_its_lane() {
@@ -59,8 +60,8 @@ async fn what_was_accepted_during_an_outage_arrives_once_and_in_the_order_of_its
     assert!(ledger.accepted_more_than_once().is_empty());
     assert_eq!(ledger.requests().count(), 16);
     assert!(upstream_condition(&region, FEDERAL).await.0);
-    assert_eq!(forwarded(&region, "accepted").await, 16);
-    assert!(queues(&region).await.is_empty());
+    emptied(&region).await;
+    wait_forwarded(&region, "accepted", 16).await;
 }
 
 #[tokio::test]

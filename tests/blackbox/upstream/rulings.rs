@@ -8,7 +8,7 @@ use crate::common::{
     CONSUMER, EGRN, FEDERAL, World, answered_text, eventually, journal, next_response_of, quarantine, queue, queues,
     request, send, send_data, system, take_response, upstream_condition,
 };
-use crate::{accepted_texts, forwarded, take_answers, wait_requests};
+use crate::{accepted_texts, take_answers, wait_forwarded, wait_requests};
 
 #[tokio::test]
 async fn a_refusal_of_the_bus_for_good_becomes_a_notice_to_the_sender() {
@@ -44,7 +44,7 @@ async fn a_refusal_of_the_bus_for_good_becomes_a_notice_to_the_sender() {
         assert_eq!(knob.worked(), 1);
         assert_eq!(bus.ledger().times_accepted(&data.message_id), 0);
     }
-    assert_eq!(forwarded(&region, "rejected").await, faults.len() as u64);
+    wait_forwarded(&region, "rejected", faults.len() as u64).await;
     assert!(queues(&region).await.is_empty() && quarantine(&region).await.is_empty());
     // The lane goes on.
     let consumer = system(&region, CONSUMER);
@@ -72,7 +72,7 @@ async fn what_nobody_can_rule_on_waits_for_a_person_who_retries_or_rejects_it() 
         .await;
         ids.push(id);
     }
-    assert_eq!(forwarded(&region, "quarantined").await, faults.len() as u64);
+    wait_forwarded(&region, "quarantined", faults.len() as u64).await;
     assert_eq!(
         region.metrics().await.unwrap().count("quarantine_depth", &[]),
         faults.len() as u64

@@ -10,7 +10,7 @@ use crate::common::{
     CONSUMER, EGRN, FEDERAL, GATEWAY, answered_text, bus, eventually, identity, local_region, queues, request, send,
     system, take_response, upstream_condition,
 };
-use crate::forwarded;
+use crate::wait_forwarded;
 
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display())
@@ -74,6 +74,6 @@ async fn an_answer_that_takes_longer_than_its_time_counts_as_unknown_and_the_mes
     let id = send(&consumer, request(EGRN, "не дождались")).await;
     assert_eq!(answered_text(&take_response(&consumer).await), "не дождались");
     assert_eq!(slow.worked(), 1);
-    assert_eq!(forwarded(&region, "retry").await, 1);
+    wait_forwarded(&region, "retry", 1).await;
     assert_eq!(bus.ledger().times_accepted(&id), 1);
 }
