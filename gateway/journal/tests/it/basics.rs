@@ -7,7 +7,7 @@ use journal::disk::RealDisk;
 use journal::{Batch, BodyError, CommitError, Location, OpenError, ReadError, RemoveError, Store};
 use serde_json::json;
 
-use crate::disk::{MemDisk, small};
+use crate::disk::{MemDisk, OpenStore as _, small};
 
 pub(crate) fn at(second: u64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(1_790_000_000 + second as i64).unwrap()

@@ -8,7 +8,7 @@ use journal::{Location, Opened, Store};
 use serde_json::json;
 
 use crate::basics::{accept, at, body, message};
-use crate::disk::MemDisk;
+use crate::disk::{MemDisk, OpenStore as _};
 
 /// What was acknowledged: number, length and place of each body.
 type Promised = Vec<(u64, usize, Location)>;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use journal::{Cut, OpenError, Opened, Position};
 
 use crate::basics::{accept, at};
-use crate::disk::{MemDisk, small};
+use crate::disk::{MemDisk, OpenStore as _, small};
 
 fn open(disk: &MemDisk, known: Position) -> Result<Opened, OpenError> {
     let opening = journal::begin(Path::new("/data"), small(), disk.shared())?;

@@ -4,7 +4,7 @@ use journal::{CommitError, Options, RemoveError};
 use serde_json::json;
 
 use crate::basics::{accept, accepted, add, at, body, message};
-use crate::disk::{MemDisk, small};
+use crate::disk::{MemDisk, OpenStore as _, small};
 
 #[test]
 fn without_space_the_batch_is_taken_back_and_the_store_goes_on_when_there_is_space() {

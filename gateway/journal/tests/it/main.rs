@@ -5,6 +5,7 @@
 mod basics;
 mod crash;
 mod cut;
+mod cuts;
 mod disk;
 mod faults;
 mod model;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::basics::{accepted, add, at, body, message};
-use crate::disk::MemDisk;
+use crate::disk::{MemDisk, OpenStore as _};
 
 #[derive(Debug, Clone)]
 enum Action {

@@ -8,7 +8,7 @@ use journal::verify::{Range, Report, verify};
 use journal::{Damage, ReadError};
 
 use crate::basics::{accept, at};
-use crate::disk::MemDisk;
+use crate::disk::{MemDisk, OpenStore as _};
 
 const DIR: &str = "/data/journal";
 

@@ -6,7 +6,7 @@ use journal::{Damage, OpenError};
 use serde_json::json;
 
 use crate::basics::{accept, accepted, add, at, body, message};
-use crate::disk::MemDisk;
+use crate::disk::{MemDisk, OpenStore as _};
 
 /// Length of a segment's and of a frame's header in the journal.
 const SEGMENT: usize = 128;

@@ -2,7 +2,7 @@
 
 use journal::{Position, SnapshotError, SnapshotReader, Snapshots};
 
-use crate::disk::MemDisk;
+use crate::disk::{MemDisk, OpenStore as _};
 
 fn position(seq: u64) -> Position {
     Position {
