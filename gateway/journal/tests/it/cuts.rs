@@ -19,8 +19,8 @@ enum Action {
     Commit(Vec<usize>),
     Relaxed(usize),
     Seal,
-    /// The oldest spool segment is removed.
-    Remove,
+    /// One of the closed spool segments is removed.
+    Remove(prop::sample::Index),
     Snapshot,
     /// The store is closed in order, or dropped, and opened again.
     Reopen {
@@ -33,7 +33,7 @@ fn action() -> impl Strategy<Value = Action> {
         6 => prop::collection::vec(0..2500_usize, 1..5).prop_map(Action::Commit),
         3 => (0..300_usize).prop_map(Action::Relaxed),
         1 => Just(Action::Seal),
-        1 => Just(Action::Remove),
+        2 => any::<prop::sample::Index>().prop_map(Action::Remove),
         1 => Just(Action::Snapshot),
         1 => any::<bool>().prop_map(|orderly| Action::Reopen { orderly }),
     ]
@@ -97,11 +97,13 @@ impl Done {
                 });
             }
             Action::Seal => store.seal().unwrap(),
-            Action::Remove => {
-                let oldest = store.spool_segments()[0];
-                if !oldest.live {
-                    self.removed.push((oldest.segment, disk.position()));
-                    store.remove_spool_segment(oldest.segment).unwrap();
+            Action::Remove(which) => {
+                let segments = store.spool_segments();
+                let closed: Vec<_> = segments.iter().filter(|segment| !segment.live).collect();
+                if !closed.is_empty() {
+                    let segment = which.get(&closed).segment;
+                    self.removed.push((segment, disk.position()));
+                    store.remove_spool_segment(segment).unwrap();
                 }
             }
             Action::Snapshot => {
@@ -231,7 +233,7 @@ fn goes_on(done: &Done, disk: &MemDisk, cut: usize, chance: &mut Chance) {
 
 #[test]
 fn whatever_a_crash_leaves_of_any_sequence_what_was_promised_is_there() {
-    let effort = Effort::or_short(12);
+    let effort = Effort::or_short(24);
     let tried = Tried::default();
     let config = ProptestConfig {
         cases: effort.sequences,
