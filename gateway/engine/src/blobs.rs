@@ -26,6 +26,10 @@ impl Blobs {
     pub(crate) fn open(disk: Arc<dyn Disk>, data_dir: &Path) -> io::Result<Self> {
         let blobs = Self::at(disk, data_dir);
         blobs.disk.create_dir(&blobs.dir)?;
+        // The folder's own name, and the names that a killed session gave and did not come to sync: what is found there is
+        // not stored again.
+        blobs.disk.sync_dir(data_dir)?;
+        blobs.disk.sync_dir(&blobs.dir)?;
         Ok(blobs)
     }
 
@@ -84,5 +88,38 @@ impl Blobs {
         self.disk.rename(&draft, &path)?;
         self.disk.sync_dir(&self.dir)?;
         Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testdisk::MemDisk;
+
+    use super::*;
+
+    fn open(disk: &MemDisk) -> Blobs {
+        Blobs::open(disk.shared(), Path::new("/data")).unwrap()
+    }
+
+    // Found by random lives that were cut: the folder's name was never synced, so that a crash of the machine took it
+    // with everything in it, and the next start found no registry.
+    #[test]
+    fn what_was_stored_survives_a_crash_together_with_its_folder() {
+        let disk = MemDisk::below(Path::new("/data"));
+        let name = open(&disk).put(b"content").unwrap();
+        assert_eq!(open(&disk.after_crash()).get(&name).unwrap(), b"content");
+    }
+
+    // The same, for a file that was given its name by a session that was killed before it could sync the folder: the
+    // next session found it, and an event named it, but a crash of the machine took it.
+    #[test]
+    fn what_a_killed_session_stored_is_durable_when_it_is_stored_again() {
+        let disk = MemDisk::below(Path::new("/data"));
+        let blobs = open(&disk);
+        disk.fail_sync_of(Some("/data/registry/."));
+        assert!(blobs.put(b"content").is_err());
+        let killed = disk.after_kill();
+        let name = open(&killed).put(b"content").unwrap();
+        assert_eq!(open(&killed.after_crash()).get(&name).unwrap(), b"content");
     }
 }

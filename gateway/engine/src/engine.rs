@@ -212,6 +212,18 @@ impl Engine {
         }
     }
 
+    /// The index, for tests that look at its rows.
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> &Arc<crate::index::Index> {
+        &self.shared.index
+    }
+
+    /// The disk, for tests that look at its files.
+    #[cfg(test)]
+    pub(crate) fn disk(&self) -> Arc<dyn journal::disk::Disk> {
+        Arc::clone(&self.shared.disk)
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
         let ended = || Refusal::Unavailable(ENDED.to_owned());
         let (reply, answer) = oneshot::channel();

@@ -6,4 +6,4 @@ mod running;
 pub(crate) use region::{
     Region, answer, asynchronous, content, evidence, id_at, mnemonic, participant, request, start_time, upstream,
 };
-pub(crate) use running::Running;
+pub(crate) use running::{Running, scratch};

@@ -1,6 +1,7 @@
 //! Promises of the whole engine, on a real disk: what survives restarts and crashes, and what comes back from the journal.
 
 mod cut;
+mod cuts;
 mod random;
 mod restart;
 mod retention;

@@ -35,6 +35,14 @@ pub(crate) struct Inner {
 }
 
 impl MemDisk {
+    /// An empty disk on which this folder is there, and those that it lies in.
+    #[must_use]
+    pub fn below(dir: &Path) -> Self {
+        let dirs = dir.ancestors().filter(|dir| dir.parent().is_some());
+        let names = dirs.map(|dir| (dir.to_owned(), Node::Dir)).collect();
+        Self::on(Platter::settled(Vec::new(), names), 0)
+    }
+
     pub(crate) fn on(platter: Platter, boot: u32) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             start: platter.clone(),
@@ -56,7 +64,7 @@ impl MemDisk {
         self.after(Loss::Everything)
     }
 
-    /// The disk as a crash of the process leaves it: everything written.
+    /// The disk as a crash of the process leaves it: everything written, and what was not synced still in doubt.
     #[must_use]
     pub fn after_kill(&self) -> Self {
         self.after(Loss::Process)

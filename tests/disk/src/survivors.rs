@@ -10,7 +10,7 @@ use crate::platter::{Content, FileOp, NameOp, Node, Platter, bind};
 /// What a crash takes of what is not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// The process is killed: the system keeps everything that was written, and goes on.
+    /// The process is killed: the system goes on and has everything that was written, the unsynced still in doubt.
     Process,
     /// The machine crashes, and nothing that was not synced is there.
     Everything,
@@ -21,21 +21,23 @@ pub enum Loss {
 }
 
 pub(crate) fn image(platter: &Platter, loss: Loss) -> Platter {
-    let mut chance = Chance::new(match loss {
-        Loss::Some(seed) => seed,
-        _ => 0,
-    });
-    let contents = platter.files.iter().map(|content| match loss {
-        Loss::Process | Loss::Nothing => content.now.clone(),
-        Loss::Everything => content.durable.clone(),
-        Loss::Some(_) => survivors(content, &mut chance),
-    });
-    let files = contents.map(settled).collect();
-    let names = match loss {
-        Loss::Process | Loss::Nothing => platter.names.clone(),
-        Loss::Everything => platter.durable_names.clone(),
-        Loss::Some(_) => surviving_names(platter, &mut chance),
+    let (contents, names): (Vec<_>, _) = match loss {
+        Loss::Process => return platter.clone(),
+        Loss::Nothing => (
+            platter.files.iter().map(|content| content.now.clone()).collect(),
+            platter.names.clone(),
+        ),
+        Loss::Everything => (
+            platter.files.iter().map(|content| content.durable.clone()).collect(),
+            platter.durable_names.clone(),
+        ),
+        Loss::Some(seed) => {
+            let mut chance = Chance::new(seed);
+            let contents = platter.files.iter().map(|content| survivors(content, &mut chance));
+            (contents.collect(), surviving_names(platter, &mut chance))
+        }
     };
+    let files = contents.into_iter().map(settled).collect();
     Platter::settled(files, within_dirs(names))
 }
 

@@ -158,3 +158,19 @@ fn what_is_opened_to_be_read_is_not_written() {
     assert!(file.write_at(b"b", 0).is_err() && file.truncate(0).is_err() && file.preallocate(9).is_err());
     assert_eq!(disk.read(Path::new("/d/a")), b"a");
 }
+
+#[test]
+fn what_a_killed_process_did_not_sync_is_still_in_doubt() {
+    let disk = with_file(b"before");
+    let file = disk.open(Path::new("/d/a"), Access::Write).unwrap();
+    file.write_at(b"behind", 0).unwrap();
+    let killed = disk.after(Loss::Process);
+    assert_eq!(killed.read(Path::new("/d/a")), b"behind");
+    assert_eq!(killed.after_crash().read(Path::new("/d/a")), b"before");
+    killed
+        .open(Path::new("/d/a"), Access::Read)
+        .unwrap()
+        .sync_data()
+        .unwrap();
+    assert_eq!(killed.after_crash().read(Path::new("/d/a")), b"behind");
+}

@@ -1,4 +1,4 @@
-//! A running engine on a real disk, with a clock that tests own.
+//! A running engine with a clock that tests own, on a real disk or on one in memory.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gost::{Certificate, Curve, KeyAlgorithm, SoftwareKey, SubjectName};
 use jiff::{SignedDuration, Timestamp};
-use journal::disk::RealDisk;
+use journal::disk::{Disk, RealDisk};
 
 use super::region::{NODE, content, mnemonic, start_time};
 use crate::clock::Clock;
@@ -34,9 +34,18 @@ impl Clock for TestTime {
     }
 }
 
+/// A folder for the index of a short life: in memory where the system offers that, because sled's syncs are what a start
+/// on a disk costs most.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 /// What survives restarts.
+#[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) settings: Settings,
+    /// Below journal and spool; the index is always on a real one.
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) time: TestTime,
     pub(crate) key: Arc<SoftwareKey>,
     pub(crate) certificate: Certificate,
@@ -55,6 +64,7 @@ impl Running {
         settings.store.spool_segment_bytes = 64 << 10;
         Self {
             settings,
+            disk: RealDisk::shared(),
             time: TestTime::new(),
             key: Arc::new(key),
             certificate,
@@ -74,7 +84,7 @@ impl Running {
         Engine::start(Start {
             settings,
             clock: Arc::new(self.time.clone()),
-            disk: Arc::new(RealDisk),
+            disk: Arc::clone(&self.disk),
             signer: Arc::clone(&self.key) as Arc<dyn gost::Signer>,
             certificate: self.certificate.clone(),
         })

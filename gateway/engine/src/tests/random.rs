@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::command::{Acknowledge, AnswerTo, ForwardOutcome, QuarantineDecision, Received, Refusal, Take, TakeFrom};
 use crate::event::{Decided, Event};
 use crate::names::{MessageId, Party};
-use crate::testing::{Running, answer, evidence, id_at, mnemonic, participant, request, upstream};
+use crate::testing::{Running, answer, evidence, id_at, mnemonic, participant, request, scratch, upstream};
 use crate::{Engine, rebuild_index};
 
 use super::{copy, rows};
@@ -76,7 +76,7 @@ const KINDS: [&str; 3] = ["plan", "both", "pass"];
 
 impl World {
     async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let mut running = Running::new(dir.path());
         running.settings.snapshot_every = 25;
         let engine = running.region().await;
@@ -202,7 +202,7 @@ impl World {
                 self.engine = self.running.start().unwrap();
             }
             Step::Crash => {
-                let dir = tempfile::tempdir().unwrap();
+                let dir = scratch();
                 copy(&self.dir, dir.path());
                 self.engine.shutdown().await;
                 self.running.settings.data_dir = dir.path().to_owned();

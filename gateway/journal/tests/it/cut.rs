@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use journal::{Cut, OpenError, Opened, Position};
+use testdisk::Loss;
 
 use crate::basics::{accept, at};
 use crate::disk::{MemDisk, OpenStore as _, small};
@@ -100,7 +101,8 @@ fn nothing_is_noted_of_a_journal_that_has_what_is_known() {
 
 #[test]
 fn a_crash_while_files_are_put_aside_loses_none() {
-    let (whole, known, spool) = restored();
+    let (disk, known, spool) = restored();
+    let whole = disk.after(Loss::Nothing);
     for operations in 0.. {
         let disk = whole.after_kill();
         disk.stop_after(Some(operations));
