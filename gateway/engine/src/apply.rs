@@ -89,7 +89,12 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             state.remove(keys::segment(*segment));
             Ok(())
         }
+        Event::Archived { last, .. } => {
+            state.put(keys::archived(), last);
+            Ok(())
+        }
         Event::Forgotten { what, through } => forget::forget(state, *what, through),
+        Event::ForgottenEach { what, keys } => forget::forget_each(state, *what, keys),
         Event::Started { .. }
         | Event::Stopped
         | Event::Refused { .. }

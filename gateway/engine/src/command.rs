@@ -3,6 +3,7 @@
 mod delivery;
 mod forward;
 mod incoming;
+mod keeping;
 mod operator;
 mod refusal;
 
@@ -12,6 +13,7 @@ pub use incoming::{
     Accepted, Answer, AnswerTo, AttachmentFault, Content, Evidence, Incoming, MessageType, Part, PayloadRoot, Received,
     RoutingFacts, SchemaVerdict,
 };
+pub use keeping::ShippedSegment;
 pub use operator::{
     NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange, RegistryDiff,
 };

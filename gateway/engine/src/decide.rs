@@ -6,10 +6,12 @@ pub(crate) mod acknowledge;
 pub(crate) mod answer;
 pub(crate) mod deliver;
 pub(crate) mod forward;
+pub(crate) mod keeping;
 pub(crate) mod notice;
 pub(crate) mod quarantine;
 pub(crate) mod receive;
 pub(crate) mod route;
+pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tick;

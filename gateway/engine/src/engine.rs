@@ -1,5 +1,6 @@
 //! The handle.
 
+mod keeping;
 mod operator;
 mod start;
 

@@ -205,6 +205,15 @@ pub enum Event {
         /// Its number.
         segment: u64,
     },
+    /// The archive took a sealed journal segment.
+    Archived {
+        /// Its first record.
+        first: u64,
+        /// Its last record.
+        last: u64,
+        /// Streebog-256 of the file, hexadecimal.
+        digest: String,
+    },
     /// What is due was forgotten.
     Forgotten {
         /// What.
@@ -212,11 +221,18 @@ pub enum Event {
         /// All rows of the family up to this key (hexadecimal), in the order of their time.
         through: String,
     },
+    /// What is due was forgotten, row by row, because other rows of the family are kept longer.
+    ForgottenEach {
+        /// What.
+        what: Forgotten,
+        /// The rows by their keys (hexadecimal).
+        keys: Vec<String>,
+    },
 }
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 22] = [
+    pub const TYPES: [&'static str; 24] = [
         "started",
         "stopped",
         "accepted",
@@ -238,7 +254,9 @@ impl Event {
         "snapshot",
         "relocated",
         "spool_removed",
+        "archived",
         "forgotten",
+        "forgotten_each",
     ];
 }
 

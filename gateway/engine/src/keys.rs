@@ -124,6 +124,11 @@ pub(crate) fn registry() -> Key {
     Key::new(b'z').text("registry")
 }
 
+/// `z archived` → seq: the last record that the archive has.
+pub(crate) fn archived() -> Key {
+    Key::new(b'z').text("archived")
+}
+
 /// `z journal_cut` → [`JournalCut`](crate::message::JournalCut), until a person takes note of it.
 pub(crate) fn journal_cut() -> Key {
     Key::new(b'z').text("journal_cut")

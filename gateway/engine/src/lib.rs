@@ -50,6 +50,6 @@ pub use conditions::Condition;
 pub use engine::{Engine, Rebuilt, Start, known_position, rebuild_index};
 pub use error::{IndexError, RegistryError, StartError};
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
-pub use settings::Settings;
+pub use settings::{RetentionRule, Settings};
 pub use trace::{TraceEntry, trace};
 pub use view::View;

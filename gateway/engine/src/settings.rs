@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::names::Mnemonic;
+use crate::message::Message;
+use crate::names::{KindName, Mnemonic, Party};
 
 /// Settings of the engine. [`Settings::new`] gives the defaults; every field may be changed.
 #[derive(Debug, Clone)]
@@ -34,6 +35,10 @@ pub struct Settings {
     pub disk_reserve: u64,
     /// `retention.bodies`: how long bodies are kept after completion.
     pub retention_bodies: SignedDuration,
+    /// `retention.journal`: before this no record may be destroyed.
+    pub retention_journal: SignedDuration,
+    /// `retention.rule`: other times for some messages; the first rule that fits a message counts.
+    pub retention_rules: Vec<RetentionRule>,
     /// A closed spool segment is copied forward when less than this percentage of it is needed.
     pub copy_forward_below_percent: u8,
     /// Octets that sled may cache (a hint to it).
@@ -42,6 +47,8 @@ pub struct Settings {
     pub index_compact_above: u64,
     /// How often a signed checkpoint is written while there are new records.
     pub checkpoint_every: SignedDuration,
+    /// Age at which a journal segment is sealed although it is not full; none to wait until it is.
+    pub seal_after: Option<SignedDuration>,
     /// Records after which a snapshot is made.
     pub snapshot_every: u64,
     /// How often expired leases, times to live and purges are looked for (real time).
@@ -69,14 +76,46 @@ impl Settings {
             queue_bytes: 10_000_000_000,
             disk_reserve: 1_000_000_000,
             retention_bodies: DAY * 30,
+            retention_journal: DAY * 1095,
+            retention_rules: Vec::new(),
             copy_forward_below_percent: 25,
             index_cache_bytes: 8 << 20,
             index_compact_above: 256 << 20,
             checkpoint_every: SignedDuration::from_mins(10),
+            seal_after: None,
             snapshot_every: 1_000_000,
             tick: Duration::from_secs(1),
             waiting_commands: 1024,
             store: journal::Options::default(),
         }
+    }
+    /// How long the bodies of a message are kept after its end.
+    pub(crate) fn bodies_of(&self, message: &Message) -> SignedDuration {
+        let rule = self.retention_rules.iter().find(|rule| rule.fits(message));
+        rule.map_or(self.retention_bodies, |rule| rule.bodies)
+    }
+}
+
+/// How long bodies of some messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionRule {
+    /// Messages of this kind; of every kind if none is named.
+    pub kind: Option<KindName>,
+    /// Messages that this participant sent or receives; of everybody if none is named.
+    pub participant: Option<Mnemonic>,
+    /// After completion.
+    pub bodies: SignedDuration,
+}
+
+impl RetentionRule {
+    fn fits(&self, message: &Message) -> bool {
+        let takes_part = |participant: &Mnemonic| {
+            let is = |party: &Party| matches!(party, Party::Participant(one) if one == participant);
+            is(&message.sender) || message.recipient.as_ref().is_some_and(is)
+        };
+        self.kind
+            .as_ref()
+            .is_none_or(|kind| message.kind.as_ref() == Some(kind))
+            && self.participant.as_ref().is_none_or(takes_part)
     }
 }

@@ -1,6 +1,7 @@
 //! What the handle, the writer and its helpers share.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -73,6 +74,11 @@ impl Shared {
             registry: RwLock::new(Arc::new(registry)),
             work: Mutex::default(),
         }
+    }
+
+    /// The folder with the journal's segments.
+    pub(crate) fn journal_dir(&self) -> PathBuf {
+        self.settings.data_dir.join("journal")
     }
 
     /// The present moment in the engine's grain, microseconds: what the journal says is what decisions were made with.

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::apply::apply;
 use crate::command::{Accepted, Received, Refusal, RefusedCall, RegistryChange, RegistryDiff};
+use crate::decide::sweep::Sweep;
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
@@ -65,6 +66,8 @@ pub(crate) struct Desk {
     /// Incidents that participants cause.
     pub(crate) incidents: Limiter,
     pub(crate) random: Box<dyn Random + Send>,
+    /// How far what rules keep has been looked at.
+    pub(crate) sweep: Sweep,
     /// Latest time in the journal.
     pub(crate) last_at: Timestamp,
     pub(crate) closed: Option<String>,
@@ -84,6 +87,7 @@ pub(crate) struct Work<'a> {
 impl<'a> Work<'a> {
     pub(crate) fn new(desk: &'a mut Desk, batch: Batch<'a>, state: State<'a>, registry: Arc<Registry>) -> Self {
         let now = desk.shared.now();
+        desk.sweep.at(now);
         Self {
             desk,
             batch,
@@ -165,6 +169,10 @@ impl<'a> Work<'a> {
                 self.done.cut_acknowledged |= decision.answer.is_ok();
                 self.settle(decision, reply)
             }
+            Command::Shipped(segment, reply) => {
+                let decision = self.decide(|context| decide::keeping::shipped(context, segment))?;
+                self.settle(decision, reply)
+            }
             Command::Registry { change, by, reply } => self.change_registry(*change, by, reply),
             Command::ForwardStarted(seq, id, reply) => {
                 let decision = self.decide(|context| decide::forward::started(context, seq, id))?;
@@ -187,7 +195,10 @@ impl<'a> Work<'a> {
             }
             Command::Tick(asked) => {
                 self.done.ticked_for.extend(asked);
-                let (events, more) = self.decide(decide::tick::tick)?;
+                let mut sweep = std::mem::take(&mut self.desk.sweep);
+                let ticked = self.decide(|context| decide::tick::tick(context, &mut sweep));
+                self.desk.sweep = sweep;
+                let (events, more) = ticked?;
                 self.done.more |= more;
                 self.done.ticked = true;
                 events.into_iter().try_for_each(|event| self.record(event))
@@ -460,7 +471,10 @@ impl<'a> Work<'a> {
             batch.commit_relaxed()
         } {
             Ok(committed) => committed,
-            Err(error) => return (answers, done.news(), Err(error.into())),
+            Err(error) => {
+                desk.sweep.again();
+                return (answers, done.news(), Err(error.into()));
+            }
         };
         let shared = &desk.shared;
         shared.last_seq.store(committed.position.seq, Ordering::Relaxed);
@@ -481,6 +495,7 @@ impl<'a> Work<'a> {
 
     /// Gives up: nothing of the batch happened, but what it was told stays known.
     pub(crate) fn abandon(self) -> (Answers, Done) {
+        self.desk.sweep.again();
         (Answers(self.answers), self.done.news())
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct House {
     checkpoint_at: Timestamp,
     /// Sequence number of the last checkpoint's own record.
     checkpoint_seq: u64,
+    /// When the live journal segment got its first record, as far as it was noticed.
+    live_since: Option<Timestamp>,
     snapshot_seq: u64,
     snapshot: Option<JoinHandle<()>>,
     copying: Option<(u64, JoinHandle<()>)>,
@@ -56,10 +58,13 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn new(now: Timestamp, last_seq: u64, snapshot_seq: u64) -> Self {
+    pub(crate) fn new(now: Timestamp, store: &Store, snapshot_seq: u64) -> Self {
+        // A segment that outlives many short sessions is as old as its first record.
+        let first = store.events(store.live_first_seq()).next();
         Self {
             checkpoint_at: now,
-            checkpoint_seq: last_seq,
+            checkpoint_seq: store.last_seq(),
+            live_since: first.and_then(Result::ok).map(|record| record.at),
             snapshot_seq,
             ..Self::default()
         }
@@ -251,12 +256,8 @@ impl Writer {
     }
 
     fn keep_house(&mut self, done: &mut Done) -> Result<(), String> {
-        if self.store.checkpoint_due() && self.checkpoint()? {
-            match self.store.seal().map_err(Failure::from) {
-                Ok(()) => {}
-                Err(Failure::NoSpace(why)) => self.no_space(&why),
-                Err(Failure::Fatal(why)) => return Err(why),
-            }
+        if self.store.checkpoint_due() {
+            self.seal()?;
         }
         if let Some((segment, complete)) = done.copied.take() {
             if !complete {
@@ -273,6 +274,34 @@ impl Writer {
         Ok(())
     }
 
+    /// Closes the live journal segment behind a checkpoint, and begins the next.
+    fn seal(&mut self) -> Result<(), String> {
+        if !self.checkpoint()? {
+            return Ok(());
+        }
+        match self.store.seal().map_err(Failure::from) {
+            Ok(()) => self.house.live_since = None,
+            Err(Failure::NoSpace(why)) => self.no_space(&why),
+            Err(Failure::Fatal(why)) => return Err(why),
+        }
+        Ok(())
+    }
+
+    /// Seals a segment that is old, if that is wanted: what waits in it has left the machine in no archive yet.
+    fn seal_old(&mut self, now: Timestamp) -> Result<(), String> {
+        let Some(age) = self.shared.settings.seal_after else {
+            return Ok(());
+        };
+        if self.store.last_seq() < self.store.live_first_seq() {
+            return Ok(());
+        }
+        let since = *self.house.live_since.get_or_insert(now);
+        if now.duration_since(since).abs() >= age && !self.house.no_space {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
     fn tick(&mut self) -> Result<(), String> {
         let now = self.shared.now();
         self.watch_disk_and_clock(now);
@@ -282,6 +311,7 @@ impl Writer {
         if new && age.abs() >= self.shared.settings.checkpoint_every {
             self.checkpoint()?;
         }
+        self.seal_old(now)?;
         self.give_space_back()?;
         if self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every {
             self.begin_snapshot();

@@ -42,6 +42,7 @@ mod record;
 mod recovery;
 mod replay;
 mod sealed;
+pub mod segments;
 mod setup;
 mod snapshot;
 mod spool;

@@ -149,6 +149,12 @@ impl Store {
         self.writer.seal()
     }
 
+    /// Sequence number of the first record of the live journal segment, which may not be written yet.
+    #[must_use]
+    pub fn live_first_seq(&self) -> u64 {
+        self.writer.journal_first
+    }
+
     /// Makes relaxed batches durable.
     ///
     /// # Errors

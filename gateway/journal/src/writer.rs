@@ -29,7 +29,7 @@ pub(crate) struct Writer {
     pub(crate) options: Options,
     pub(crate) health: Arc<Health>,
     pub(crate) journal: LiveFile,
-    journal_first: u64,
+    pub(crate) journal_first: u64,
     /// How far the live journal segment is durable.
     durable: u64,
     /// The first spool segment that a recovery would look at: where the batches begin that it cannot know to be synced.

@@ -289,8 +289,39 @@ pub(crate) struct JournalVerify {
     /// Certificate of a gateway that signed checkpoints, where the copy has no registry folder beside it; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Vec<PathBuf>,
+    /// A digest known from elsewhere (a shipped checkpoint, a backup's manifest): that of record SEQ, or of the last record;
+    /// SEQ may be the one before the first that is here; repeatable
+    #[arg(long, value_name = "[SEQ:]HEX")]
+    pub(crate) expect_digest: Vec<ExpectedDigest>,
     #[command(flatten)]
     pub(crate) output: OutputArg,
+}
+
+/// `--expect-digest [SEQ:]HEX`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExpectedDigest {
+    /// Which record; none for the last.
+    pub(crate) seq: Option<u64>,
+    /// Its digest.
+    pub(crate) digest: journal::Digest,
+}
+
+impl std::str::FromStr for ExpectedDigest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (seq, digest) = match text.split_once(':') {
+            Some((seq, digest)) => {
+                let seq = seq.parse().map_err(|_| format!("{seq:?} is not a sequence number"))?;
+                (Some(seq), digest)
+            }
+            None => (None, text),
+        };
+        let mut octets = [0; 32];
+        hex::decode_to_slice(digest.trim(), &mut octets)
+            .map_err(|_| "a digest has 64 hexadecimal digits".to_owned())?;
+        Ok(Self { seq, digest: octets })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod archive;
 mod authorities;
 mod build;
 mod check;

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use crate::admin::http::{self, Pages};
 use crate::admin::ready::Readiness;
 use crate::admin::socket::AdminSocket;
+use crate::archive::Archive;
 use crate::cli::{Serve, TestClock};
 use crate::failure::Failure;
 use crate::keys::{self, Identity};
@@ -106,6 +107,8 @@ struct Gateway {
     links: Links,
     stop_door: watch::Sender<bool>,
     door: JoinHandle<()>,
+    stop_archive: watch::Sender<bool>,
+    shipping: Option<JoinHandle<()>>,
     administration: Vec<JoinHandle<()>>,
 }
 
@@ -126,9 +129,13 @@ impl Gateway {
         let door = door::bind(settings, &engine, &identity, &clock).await?;
         tracing::info!(address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
         let links = Links::start(settings, &engine, &identity, &clock)?;
+        let (stop_archive, stopped) = watch::channel(false);
+        let archive = settings.archive.as_ref();
+        let archive = archive.map(|archive| Archive::start(archive, engine.clone(), stopped));
+        let (archive, shipping) = archive.unzip();
         let metrics = door.metrics();
         let certificates = std::iter::once(identity.certificate.clone()).chain(trusted).collect();
-        let pages = pages(&engine, &identity, &links, metrics, certificates, test_clock)?;
+        let pages = pages(&engine, &identity, (&links, archive), metrics, certificates, test_clock)?;
         let administration = administration(settings, &engine, pages).await?;
         let (stop_door, stopped) = watch::channel(false);
         let door = tokio::spawn(door.serve(stopping(stopped)));
@@ -144,6 +151,8 @@ impl Gateway {
             links,
             stop_door,
             door,
+            stop_archive,
+            shipping,
             administration,
         })
     }
@@ -181,6 +190,11 @@ impl Gateway {
             }
             if tokio::time::timeout(LINK_PATIENCE, self.links.stop()).await.is_err() {
                 tracing::warn!("messages were still on their way upstream; they will be sent again");
+            }
+            let _ = self.stop_archive.send(true);
+            if let Some(shipping) = self.shipping {
+                // It ends at once, and cuts its command off.
+                let _ = shipping.await;
             }
             for task in self.administration {
                 task.abort();
@@ -232,7 +246,7 @@ async fn start_engine(settings: &Settings, identity: &Identity, clock: &Arc<dyn 
 fn pages(
     engine: &Engine,
     identity: &Identity,
-    links: &Links,
+    (links, archive): (&Links, Option<Archive>),
     door: Arc<DoorMetrics>,
     certificates: Vec<Certificate>,
     test_clock: Option<&TestClock>,
@@ -241,11 +255,13 @@ fn pages(
         engine: engine.clone(),
         door,
         links: links.clone(),
+        archive: archive.clone(),
         certificates,
     };
     let metrics = Metrics::new(sources).map_err(|error| Failure::refused(format!("metrics: {error}")))?;
     let test_clock = test_clock.map(ToString::to_string);
-    let readiness = Readiness::new(engine.clone(), identity.certificate.clone(), links.clone(), test_clock);
+    let certificate = identity.certificate.clone();
+    let readiness = Readiness::new(engine.clone(), certificate, (links.clone(), archive), test_clock);
     Ok(Pages { readiness, metrics })
 }
 

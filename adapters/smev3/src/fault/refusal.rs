@@ -71,10 +71,12 @@ impl From<Refusal> for Fault {
                 N::TargetMessageIsNotFound,
                 format!("Сообщение {id} не найдено среди неподтверждённых."),
             ),
-            // The last three are for operators and `forward`: no call leads there.
-            Refusal::Unavailable(_) | Refusal::Standing { .. } | Refusal::NoCut | Refusal::Unplaced(_) => {
-                Self::failure()
-            }
+            // The last four are for operators and `forward`: no call leads there.
+            Refusal::Unavailable(_)
+            | Refusal::Standing { .. }
+            | Refusal::NoCut
+            | Refusal::NotDone(_)
+            | Refusal::Unplaced(_) => Self::failure(),
         }
     }
 }

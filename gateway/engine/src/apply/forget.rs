@@ -1,4 +1,5 @@
-//! Forgetting what is due. The event names the last key that goes; everything of the family up to it goes with it.
+//! Forgetting what is due. The event names the last key that goes, and everything of the family up to it goes with it; or
+//! it names each.
 
 use crate::error::IndexError;
 use crate::event::Forgotten;
@@ -21,9 +22,7 @@ pub(crate) fn family(what: Forgotten) -> u8 {
 }
 
 pub(super) fn forget(state: &mut State<'_>, what: Forgotten, through: &str) -> Result<(), IndexError> {
-    let through = hex::decode(through).map_err(|_| IndexError::Row {
-        key: through.to_owned(),
-    })?;
+    let through = key_of(through)?;
     let prefix = Key::new(family(what));
     let due: Result<Vec<Vec<u8>>, IndexError> = state
         .scan(&prefix, prefix.as_slice())
@@ -35,6 +34,24 @@ pub(super) fn forget(state: &mut State<'_>, what: Forgotten, through: &str) -> R
         state.remove(Key::from_slice(&key));
     }
     Ok(())
+}
+
+pub(super) fn forget_each(state: &mut State<'_>, what: Forgotten, keys: &[String]) -> Result<(), IndexError> {
+    for key in keys {
+        let key = key_of(key)?;
+        if key.first() != Some(&family(what)) {
+            return Err(bad_row(&key));
+        }
+        forget_one(state, what, &key)?;
+        state.remove(Key::from_slice(&key));
+    }
+    Ok(())
+}
+
+fn key_of(hexadecimal: &str) -> Result<Vec<u8>, IndexError> {
+    hex::decode(hexadecimal).map_err(|_| IndexError::Row {
+        key: hexadecimal.to_owned(),
+    })
 }
 
 fn forget_one(state: &mut State<'_>, what: Forgotten, key: &[u8]) -> Result<(), IndexError> {

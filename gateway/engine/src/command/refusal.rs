@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The journal has no cut that nobody has taken note of; told to operators only.
     #[error("the journal has no cut to take note of")]
     NoCut,
+    /// Why something that keeps the journal cannot be done; told to operators only.
+    #[error("{0}")]
+    NotDone(String),
     /// What was pulled from an upstream still has no place; told to operators only.
     #[error("{0}")]
     Unplaced(String),
@@ -197,6 +200,7 @@ impl Refusal {
             Self::Unavailable(_) => "unavailable",
             Self::Standing { .. } => "standing",
             Self::NoCut => "no_cut",
+            Self::NotDone(_) => "not_done",
             Self::Unplaced(_) => "unplaced",
         }
     }

@@ -5,4 +5,5 @@ mod answering;
 mod delivering;
 mod forwarding;
 mod receiving;
+mod rules;
 mod time;

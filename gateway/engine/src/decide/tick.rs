@@ -10,18 +10,19 @@ use crate::event::{Event, Forgotten};
 use crate::keys::{self, Key};
 use crate::message::{Message, Micros, State as Life};
 
+use super::sweep::{Sweep, age_of};
 use super::{Context, Planned, earlier, notice};
 
 /// Rows that one tick handles of each sort; when there are more, the next tick follows at once.
 const AT_ONCE: usize = 500;
 
 /// Events whose time has come, and whether there are more of them.
-pub(crate) fn tick(context: &mut Context<'_, '_>) -> Result<(Vec<Planned>, bool), IndexError> {
+pub(crate) fn tick(context: &mut Context<'_, '_>, sweep: &mut Sweep) -> Result<(Vec<Planned>, bool), IndexError> {
     let mut events = Vec::new();
     let mut more = leases(context, &mut events)?;
     more |= ends_of_life(context, &mut events)?;
     more |= times_to_live(context, &mut events)?;
-    more |= purges(context, &mut events)?;
+    more |= purges(context, sweep, &mut events)?;
     Ok((events, more))
 }
 
@@ -105,22 +106,34 @@ fn may_expire(message: &Message) -> bool {
     message.state == Life::Waiting && message.attempts.certainly_not_sent()
 }
 
-fn purges(context: &Context<'_, '_>, events: &mut Vec<Planned>) -> Result<bool, IndexError> {
+fn purges(context: &Context<'_, '_>, sweep: &mut Sweep, events: &mut Vec<Planned>) -> Result<bool, IndexError> {
     let settings = context.settings;
-    let kept = settings.grace.max(settings.retention_bodies);
     let mut more = false;
-    for (what, age) in [
-        (Forgotten::Bodies, settings.retention_bodies),
-        (Forgotten::Messages, kept),
-        (Forgotten::Unanswered, settings.exchange_ttl.max(kept)),
-        (Forgotten::UpstreamIdentifiers, settings.grace),
-    ] {
-        let due = due(context, family(what), earlier(context.now, age))?;
-        events.extend(due.through.map(|key| forgotten(what, &key)));
-        more |= due.more;
+    for what in [Forgotten::Bodies, Forgotten::Messages, Forgotten::Unanswered] {
+        if settings.retention_rules.is_empty() {
+            let age = age_of(settings, what, settings.retention_bodies);
+            more |= all_due(context, what, age, events)?;
+        } else {
+            let (event, again) = sweep.due(context, what)?;
+            events.extend(event);
+            more |= again;
+        }
     }
+    more |= all_due(context, Forgotten::UpstreamIdentifiers, settings.grace, events)?;
     more |= identifiers(context, events)?;
     Ok(more)
+}
+
+/// Forgets what is older than an age that all rows of a family have.
+fn all_due(
+    context: &Context<'_, '_>,
+    what: Forgotten,
+    age: jiff::SignedDuration,
+    events: &mut Vec<Planned>,
+) -> Result<bool, IndexError> {
+    let due = due(context, family(what), earlier(context.now, age))?;
+    events.extend(due.through.map(|key| forgotten(what, &key)));
+    Ok(due.more)
 }
 
 /// Identifiers that cannot come again, because they would be refused as stale.

@@ -15,6 +15,7 @@ use crate::blobs::Blobs;
 use crate::clock::{Clock, SystemClock};
 use crate::conditions::INDEX;
 use crate::decide::Random;
+use crate::decide::sweep::Sweep;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
 use crate::keys;
@@ -81,7 +82,6 @@ impl Engine {
 
         let (commands, receiver) = mpsc::channel(capacity);
         let now = shared.now();
-        let last_seq = opened.store.last_seq();
         let snapshot = opened.store.snapshot().unwrap_or_else(|error| {
             tracing::warn!(%error, "the snapshots cannot be read");
             None
@@ -94,9 +94,11 @@ impl Engine {
             unverified: Window::default(),
             incidents: Limiter::default(),
             random: Box::new(SystemRandom::new()),
+            sweep: Sweep::default(),
             last_at: last_at.unwrap_or(now),
             closed: None,
         };
+        let house = House::new(now, &opened.store, snapshot_seq);
         let mut writer = Writer {
             shared: Arc::clone(&shared),
             store: opened.store,
@@ -105,7 +107,7 @@ impl Engine {
             back: commands.downgrade(),
             signer,
             certificate,
-            house: House::new(now, last_seq, snapshot_seq),
+            house,
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let cuts = cuts.into_iter().map(|cut| Event::JournalCut {

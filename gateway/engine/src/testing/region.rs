@@ -9,6 +9,7 @@ use crate::command::{
     PayloadRoot, QuarantineDecision, Received, Refusal, RoutingFacts, SchemaVerdict, Take, TakeFrom,
 };
 use crate::decide::receive::Facts;
+use crate::decide::sweep::Sweep;
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::IndexError;
 use crate::event::Event;
@@ -142,6 +143,7 @@ pub(crate) struct Region {
     pub(crate) spool: Vec<Vec<u8>>,
     latest: Timestamp,
     random: Counting,
+    sweep: Sweep,
 }
 
 #[derive(Default)]
@@ -168,6 +170,7 @@ impl Region {
             spool: Vec::new(),
             latest: start_time(),
             random: Counting::default(),
+            sweep: Sweep::default(),
         }
     }
 
@@ -309,12 +312,15 @@ impl Region {
     pub(crate) fn tick(&mut self) {
         let mut more = true;
         while more {
+            let mut sweep = std::mem::take(&mut self.sweep);
+            sweep.at(self.now);
             self.run(|context| {
-                let (events, again) = decide::tick::tick(context)?;
+                let (events, again) = decide::tick::tick(context, &mut sweep)?;
                 more = again;
                 Ok(Decision { events, answer: Ok(()) })
             })
             .unwrap();
+            self.sweep = sweep;
         }
     }
 

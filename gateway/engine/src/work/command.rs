@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::command::{
     Accepted, Acknowledged, Delivery, ForwardOutcome, NotedCut, QuarantineDecision, Received, Refusal, RefusedCall,
-    RegistryChange, RegistryDiff, Take,
+    RegistryChange, RegistryDiff, ShippedSegment, Take,
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
@@ -33,6 +33,7 @@ pub(crate) enum Command {
         reason: String,
         reply: Reply<NotedCut>,
     },
+    Shipped(ShippedSegment, Reply<()>),
     Registry {
         change: Box<RegistryChange>,
         by: String,
@@ -73,6 +74,7 @@ impl Command {
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
+            | Self::Shipped(_, reply)
             | Self::ForwardStarted(_, _, reply)
             | Self::ForwardOutcome(_, _, reply)
             | Self::Decide { reply, .. } => unavailable(reply, why),

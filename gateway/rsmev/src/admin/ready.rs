@@ -8,6 +8,7 @@ use gost::Certificate;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::archive::Archive;
 use crate::links::Links;
 use engine::units::show_seconds;
 
@@ -19,6 +20,7 @@ pub(crate) struct Readiness {
     engine: Engine,
     certificate: Certificate,
     links: Links,
+    archive: Option<Archive>,
     test_clock: Option<String>,
     since: Mutex<HashMap<String, (bool, Timestamp)>>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Readiness {
 /// The answer.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Every condition but the upstreams' is fulfilled.
+    /// Every condition but the upstreams' and the archive's is fulfilled.
     pub(crate) ready: bool,
     /// In the order of the contract.
     pub(crate) conditions: Vec<Condition>,
@@ -38,7 +40,7 @@ pub(crate) struct Report {
 /// One condition.
 #[derive(Debug, Serialize)]
 pub(crate) struct Condition {
-    /// `journal`, `spool`, `index`, `disk`, `key`, `clock`, `upstream/NAME`.
+    /// `journal`, `spool`, `index`, `disk`, `key`, `clock`, `upstream/NAME`, `archive`.
     pub(crate) name: String,
     /// Whether it is fulfilled.
     pub(crate) ok: bool,
@@ -52,11 +54,17 @@ pub(crate) struct Condition {
 
 impl Readiness {
     /// Asks these from now on.
-    pub(crate) fn new(engine: Engine, certificate: Certificate, links: Links, test_clock: Option<String>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        certificate: Certificate,
+        (links, archive): (Links, Option<Archive>),
+        test_clock: Option<String>,
+    ) -> Self {
         Self {
             engine,
             certificate,
             links,
+            archive,
             test_clock,
             since: Mutex::default(),
         }
@@ -72,11 +80,33 @@ impl Readiness {
         conditions.insert(clock, self.key());
         let ready = conditions.iter().all(|condition| condition.ok);
         conditions.extend(self.links.iter().map(|link| Condition::from(link.status())));
+        conditions.extend(self.archive.as_ref().map(|archive| self.archive(archive)));
         Report {
             ready,
             conditions,
             test_clock: self.test_clock.clone(),
         }
+    }
+
+    /// A warning, as the upstreams': the gateway keeps its promises without an archive.
+    fn archive(&self, archive: &Archive) -> Condition {
+        let status = archive.status();
+        let (ok, message, remedy) = match status.failing {
+            Some((_, why)) => {
+                let message = format!("{} journal segments wait to be shipped: {why}", status.waiting);
+                (
+                    false,
+                    message,
+                    "See archive.command; it is tried again until it succeeds.",
+                )
+            }
+            None => (
+                true,
+                format!("{} journal segments wait to be shipped", status.waiting),
+                "",
+            ),
+        };
+        self.condition("archive".to_owned(), ok, message, remedy)
     }
 
     fn key(&self) -> Condition {

@@ -32,6 +32,21 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
         upstream_tls(inspection, findings, &upstream);
     }
     tls(inspection, findings);
+    archive(inspection, findings);
+}
+
+/// The program that ships journal segments.
+fn archive(inspection: &Inspection, findings: &mut Findings) {
+    let key = "archive.command[1]";
+    let Some(program) = inspection.path(key) else { return };
+    let (level, text) = match std::fs::metadata(&program) {
+        Ok(found) if found.is_file() && found.permissions().mode() & 0o111 != 0 => {
+            (Level::Ok, "ships segments".to_owned())
+        }
+        Ok(_) => (Level::Error, "is not a program".to_owned()),
+        Err(error) => (Level::Error, error.to_string()),
+    };
+    findings.key(inspection, level, key, format!("{}: {text}", program.display()));
 }
 
 /// The authorities that an https upstream's certificate must come from.

@@ -125,6 +125,7 @@ fn registry(inspection: &Inspection, findings: &mut Findings, dir: &Path, conten
             Err(text) => findings.at(Level::Error, place, text),
         }
     }
+    rules(inspection, findings, content);
     let upstreams = inspection.items("upstream");
     let configured: BTreeSet<_> = upstreams
         .iter()
@@ -138,6 +139,31 @@ fn registry(inspection: &Inspection, findings: &mut Findings, dir: &Path, conten
                 place,
                 "is not configured; what is routed to it would wait for ever",
             );
+        }
+    }
+}
+
+/// Rules of retention that name what is not registered: not wrong, for it may come yet, but more often a slip of the pen.
+fn rules(inspection: &Inspection, findings: &mut Findings, content: &RegistryContent) {
+    for rule in inspection.items("retention.rule") {
+        let known = |name: &str, is: bool, key: String, findings: &mut Findings| {
+            if !is {
+                let text = format!("{name} is not registered, so that the rule fits nothing yet");
+                findings.key(inspection, Level::Warning, &key, text);
+            }
+        };
+        let key = format!("{rule}.kind");
+        if let Some(name) = inspection.text(&key) {
+            let is = content.kinds.keys().any(|kind| kind.as_str() == name);
+            known(name, is, key, findings);
+        }
+        let key = format!("{rule}.participant");
+        if let Some(name) = inspection.text(&key) {
+            let is = content
+                .participants
+                .keys()
+                .any(|participant| participant.as_str() == name);
+            known(name, is, key, findings);
         }
     }
 }

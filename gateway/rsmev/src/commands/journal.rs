@@ -12,11 +12,11 @@ use gost::Certificate;
 use journal::disk::RealDisk;
 use journal::read::Filter;
 use journal::verify::{Range, Report};
-use journal::{Digest, ReadError, Session};
+use journal::{Digest, ReadError, Record, Session};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{ExportFormat, Journal, JournalExport, JournalVerify, Output};
+use crate::cli::{ExpectedDigest, ExportFormat, Journal, JournalExport, JournalVerify, Output};
 use crate::data_dir;
 use crate::failure::Failure;
 use crate::keys;
@@ -139,6 +139,8 @@ impl Known {
 struct Verified {
     whole: bool,
     first_seq: u64,
+    /// Of the record before the first.
+    prev_digest: String,
     last_seq: u64,
     records: u64,
     segments: u64,
@@ -181,16 +183,19 @@ fn verify(
     };
     let mut checkpoints = CheckpointVerifier::new(&certificate);
     let mut there = None;
+    let mut expected = Expected::new(&arguments.expect_digest);
     let verified = journal::verify::verify(&RealDisk::shared(), dir, range, &mut |record| {
         if known.is_some_and(|known| known.seq == record.seq) {
             there = Some(record.digest());
         }
+        expected.look_at(record)?;
         checkpoints.check(record)
     });
     let (report, error) = match verified {
         Ok(report) => {
             let known = known.map(|known| (known, there));
-            let error = end(dir, (session.as_ref(), known), range, &report).err();
+            let end = end(dir, (session.as_ref(), known), range, &report);
+            let error = end.and_then(|()| expected.conclude(&report)).err();
             (Some(report), error)
         }
         Err(error) => (None, Some(error.to_string())),
@@ -202,6 +207,7 @@ fn verify(
         out.json(&Verified {
             whole: error.is_none(),
             first_seq: report.as_ref().map_or(0, |report| report.first_seq),
+            prev_digest: hex::encode(report.as_ref().map_or([0; 32], |report| report.prev)),
             last_seq: report.as_ref().map_or(0, |report| report.last_seq),
             records: report.as_ref().map_or(0, |report| report.records),
             segments: report.as_ref().map_or(0, |report| report.segments),
@@ -221,6 +227,13 @@ fn verify(
     if report.records == 0 {
         out.line("The journal has no records.")?;
     } else {
+        if report.first_seq > 1 && range.from.is_none() {
+            out.line(format_args!(
+                "It begins with record {}; the digest of the record before it is {}",
+                report.first_seq,
+                hex::encode(report.prev)
+            ))?;
+        }
         out.line(format_args!(
             "The journal is whole: records {} to {}, {} in {}, {}.",
             report.first_seq,
@@ -248,6 +261,56 @@ fn verify(
         ))?;
     }
     Ok(())
+}
+
+/// Digests that the caller knows from elsewhere.
+struct Expected<'a> {
+    /// With whether the record was found.
+    digests: Vec<(&'a ExpectedDigest, bool)>,
+    begun: bool,
+}
+
+impl<'a> Expected<'a> {
+    fn new(digests: &'a [ExpectedDigest]) -> Self {
+        Self {
+            digests: digests.iter().map(|expected| (expected, false)).collect(),
+            begun: false,
+        }
+    }
+
+    fn look_at(&mut self, record: &Record) -> Result<(), String> {
+        let before = (!self.begun).then(|| (record.seq.saturating_sub(1), record.prev));
+        self.begun = true;
+        for (expected, found) in &mut self.digests {
+            let Some(seq) = expected.seq else { continue };
+            let there = match before {
+                Some((before, prev)) if before == seq => prev,
+                _ if record.seq == seq => record.digest(),
+                _ => continue,
+            };
+            if there != expected.digest {
+                return Err(format!("record {seq} does not have the digest that was expected"));
+            }
+            *found = true;
+        }
+        Ok(())
+    }
+
+    fn conclude(&self, report: &Report) -> Result<(), String> {
+        for (expected, found) in &self.digests {
+            match expected.seq {
+                Some(seq) if !found => return Err(format!("record {seq}, whose digest is known, is not here")),
+                None if report.last_digest != expected.digest => {
+                    return Err(format!(
+                        "the last record here, {}, does not have the digest that was expected",
+                        report.last_seq
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A certificate that lies beside the journal.

@@ -10,6 +10,7 @@ use prometheus::proto::MetricFamily;
 use smev3::door::DoorMetrics;
 
 use super::family::{Family, float};
+use crate::archive::Archive;
 use crate::build;
 use crate::links::Links;
 
@@ -28,6 +29,8 @@ pub(crate) struct Sources {
     pub(crate) door: Arc<DoorMetrics>,
     /// The links upstream.
     pub(crate) links: Links,
+    /// Where sealed journal segments go.
+    pub(crate) archive: Option<Archive>,
     /// Certificates whose end is to be watched: the gateway's own and the upstreams' trusted signers.
     pub(crate) certificates: Vec<Certificate>,
 }
@@ -39,6 +42,7 @@ impl Sources {
         families.extend(self.queues_and_storage());
         families.extend(self.door());
         families.extend(self.upstreams());
+        families.extend(self.archive.as_ref().map(shipping).into_iter().flatten());
         families.extend(self.certificates());
         let mut info = Family::gauge("build_info", "What is running");
         info.measure(&[("version", build::VERSION), ("commit", build::COMMIT)], 1.0);
@@ -248,4 +252,18 @@ impl Sources {
         }
         vec![family.done()]
     }
+}
+
+fn shipping(archive: &Archive) -> Vec<MetricFamily> {
+    let status = archive.status();
+    let mut waiting = Family::gauge(
+        "archive_waiting_segments",
+        "Sealed journal segments that the archive does not have",
+    );
+    waiting.measure(&[], float(status.waiting));
+    let mut shipped = Family::counter("archive_shipped_total", "Journal segments that the archive took");
+    shipped.count(&[], status.shipped);
+    let mut failures = Family::counter("archive_failures_total", "Runs of the archive's command that failed");
+    failures.count(&[], status.failures);
+    vec![waiting.done(), shipped.done(), failures.done()]
 }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::names::{Mnemonic, UpstreamName};
+use engine::names::{KindName, Mnemonic, UpstreamName};
 
 use crate::document;
 use crate::problem::Problems;
@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// `[retention]`
     pub(crate) retention: Retention,
+    /// `[archive]`, if there is one.
+    pub(crate) archive: Option<Archive>,
     /// `[admin]`
     pub(crate) admin: Admin,
     /// `[log]`
@@ -117,6 +119,36 @@ pub(crate) struct Limits {
 pub(crate) struct Retention {
     /// Bodies after completion.
     pub(crate) bodies: Duration,
+    /// Journal records, at least.
+    pub(crate) journal: Duration,
+    /// `[[retention.rule]]` in file order: bodies of some messages.
+    pub(crate) rules: Vec<RetentionRule>,
+}
+
+/// How long bodies of some messages are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct RetentionRule {
+    /// Messages of this kind alone.
+    pub(crate) kind: Option<KindName>,
+    /// Messages alone that this participant sent or receives.
+    pub(crate) participant: Option<Mnemonic>,
+    /// After completion.
+    pub(crate) bodies: Duration,
+}
+
+/// Where sealed journal segments go.
+#[derive(Debug, Clone)]
+pub(crate) struct Archive {
+    /// The program that takes a segment.
+    pub(crate) program: String,
+    /// Its arguments, with places for what is to be told about the segment.
+    pub(crate) arguments: Vec<String>,
+    /// How long one run may take.
+    pub(crate) timeout: Duration,
+    /// Age at which a segment is sealed although it is not full.
+    pub(crate) seal_after: Duration,
+    /// How long shipping may fail before it is an incident.
+    pub(crate) alarm_after: Duration,
 }
 
 /// Administration.
@@ -196,6 +228,16 @@ impl Settings {
         settings.queue_bytes = self.limits.queue_bytes;
         settings.disk_reserve = self.limits.disk_reserve;
         settings.retention_bodies = signed(self.retention.bodies);
+        settings.retention_journal = signed(self.retention.journal);
+        let rules = self.retention.rules.iter();
+        settings.retention_rules = rules
+            .map(|rule| engine::RetentionRule {
+                kind: rule.kind.clone(),
+                participant: rule.participant.clone(),
+                bodies: signed(rule.bodies),
+            })
+            .collect();
+        settings.seal_after = self.archive.as_ref().map(|archive| signed(archive.seal_after));
         settings
     }
 }

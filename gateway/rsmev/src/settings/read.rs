@@ -8,7 +8,9 @@ use engine::names::UpstreamName;
 use smev3::client::Endpoint;
 use smev3::version::Version;
 
-use super::{Admin, Keys, Limits, Log, LogFormat, Node, Retention, Settings, Smev3, Tls, Upstream, units};
+use super::{
+    Admin, Archive, Keys, Limits, Log, LogFormat, Node, Retention, RetentionRule, Settings, Smev3, Tls, Upstream, units,
+};
 use crate::document;
 use crate::section::Section;
 
@@ -19,6 +21,11 @@ pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
     let smev3 = smev3(&root.section("smev3"));
     let limits = limits(&root.section("limits"));
     let retention = retention(&root.section("retention"));
+    let archive = root.has("archive").then(|| archive(&root.section("archive")));
+    let archive = match archive {
+        None => Some(None),
+        Some(archive) => archive.map(Some),
+    };
     let admin = admin(&root.section("admin"));
     let log = log(&root.section("log"));
     let upstreams = upstreams(&root.sections("upstream"));
@@ -29,6 +36,7 @@ pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
         smev3: smev3?,
         limits: limits?,
         retention: retention?,
+        archive: archive?,
         admin: admin?,
         log: log?,
         upstreams: upstreams?,
@@ -147,11 +155,67 @@ fn in_flight_least(body_bytes: u64) -> u64 {
 
 fn retention(section: &Section<'_>) -> Option<Retention> {
     let bodies = section.required("bodies", duration);
-    // A promise to keep records at least so long: nothing removes any yet, so that it is only checked.
-    let journal = section.required("journal", duration);
+    let journal = section.required("journal", |node| match duration(node)? {
+        term if term >= SHORTEST_JOURNAL => Ok(term),
+        _ => {
+            Err("must be at least \"1095d\": records are kept for three years before they may be destroyed".to_owned())
+        }
+    });
+    let rules: Vec<_> = section.sections("rule").iter().map(retention_rule).collect();
     section.finish();
-    journal?;
-    Some(Retention { bodies: bodies? })
+    Some(Retention {
+        bodies: bodies?,
+        journal: journal?,
+        rules: rules.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+/// Three years: what the law asks of a region's own system before anything may be destroyed.
+const SHORTEST_JOURNAL: Duration = Duration::from_hours(1095 * 24);
+
+fn retention_rule(section: &Section<'_>) -> Option<RetentionRule> {
+    let kind = section.optional("kind", |node| node.text()?.parse().map_err(shown));
+    let participant = section.optional("participant", |node| node.text()?.parse().map_err(shown));
+    let bodies = section.required("bodies", duration);
+    if !section.has("kind") && !section.has("participant") {
+        section.problem(
+            "bodies",
+            "name a kind or a participant; [retention] bodies is for all others",
+        );
+    }
+    section.finish();
+    Some(RetentionRule {
+        kind,
+        participant,
+        bodies: bodies?,
+    })
+}
+
+fn archive(section: &Section<'_>) -> Option<Archive> {
+    let command = section.required("command", |node| {
+        let words = node.texts()?;
+        match words.first() {
+            Some(program) if program.starts_with('/') => Ok(words),
+            _ => Err("must begin with the absolute path of a program; there is no shell".to_owned()),
+        }
+    });
+    let or = |key, default| match section.has(key) {
+        true => section.required(key, positive_duration),
+        // Asked for all the same, so that the key is known.
+        false => section.optional(key, positive_duration).or(Some(default)),
+    };
+    let timeout = or("timeout", Duration::from_mins(10));
+    let seal_after = or("seal_after", Duration::from_hours(24));
+    let alarm_after = or("alarm_after", Duration::from_hours(1));
+    section.finish();
+    let mut command = command?.into_iter();
+    Some(Archive {
+        program: command.next()?,
+        arguments: command.collect(),
+        timeout: timeout?,
+        seal_after: seal_after?,
+        alarm_after: alarm_after?,
+    })
 }
 
 fn admin(section: &Section<'_>) -> Option<Admin> {

@@ -269,3 +269,31 @@ fn the_installed_configuration_is_valid_and_shows_the_defaults() {
         done.stdout
     );
 }
+
+#[test]
+fn rules_of_retention_are_read_with_their_faults_and_checked_against_the_registry() {
+    let place = Place::new();
+    let good = crate::place::read(&place.path("gateway.toml"));
+    place.write(
+        "gateway.toml",
+        &format!(
+            "{good}\n[retention]\njournal = \"1000d\"\n[[retention.rule]]\nbodies = \"1d\"\n[[retention.rule]]\nkind = \"gpzu\"\n"
+        ),
+    );
+    let stderr = place.operate(&["queue", "list"]).fails(1);
+    for expected in [
+        "retention.journal: must be at least \"1095d\"",
+        "retention.rule[1].bodies: name a kind or a participant",
+        "retention.rule[2].bodies: is missing",
+    ] {
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+    }
+    place.write(
+        "gateway.toml",
+        &format!("{good}\n[[retention.rule]]\nkind = \"nosuch\"\nparticipant = \"NOBODY\"\nbodies = \"90d\"\n"),
+    );
+    let found = place.operate(&["check"]).stdout;
+    for expected in ["nosuch is not registered", "NOBODY is not registered"] {
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+}

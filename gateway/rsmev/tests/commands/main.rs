@@ -1,6 +1,7 @@
 //! The command line as an operator meets it: the real executable, its output and its exit codes.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod configuration;
 mod keys;
 mod messages;
