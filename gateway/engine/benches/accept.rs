@@ -186,7 +186,7 @@ async fn whole(dir: &Path, options: &Options) -> Measured {
     let certificate = gost::self_signed(&key, &subject, 1_700_000_000, 2_500_000_000).expect("a certificate");
     let mut settings = Settings::new(dir.to_owned(), "RSMEV73".parse().expect("a mnemonic"));
     settings.queue_messages = u64::MAX;
-    settings.disk_reserve = 0;
+    settings.disk_reserve = Some(0);
     let engine = Engine::start(Start {
         settings,
         clock: Arc::new(SystemClock),

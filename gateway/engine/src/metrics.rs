@@ -51,6 +51,10 @@ pub struct Gauges {
     pub journal_cut: bool,
     /// Free octets on the disk.
     pub disk_free_bytes: u64,
+    /// Free inodes on the disk; 0 if it does not count them.
+    pub disk_free_inodes: u64,
+    /// Octets that stay free: with less, nothing new is accepted.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for EngineMetrics {

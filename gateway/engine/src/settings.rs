@@ -31,8 +31,11 @@ pub struct Settings {
     pub queue_messages: u64,
     /// `limits.queue_bytes`: octets per participant queue, and per sender towards each upstream.
     pub queue_bytes: u64,
-    /// `limits.disk_reserve`: below this many free octets nothing new is accepted.
-    pub disk_reserve: u64,
+    /// `limits.disk_reserve`: below this many free octets nothing new is accepted; without it
+    /// [`disk_reserve`](crate::room::disk_reserve) tells.
+    pub disk_reserve: Option<u64>,
+    /// `limits.inode_reserve`: the same for inodes; without it [`inode_reserve`](crate::room::inode_reserve) tells.
+    pub inode_reserve: Option<u64>,
     /// `retention.bodies`: how long bodies are kept after completion.
     pub retention_bodies: SignedDuration,
     /// `retention.journal`: before this no record may be destroyed.
@@ -74,7 +77,8 @@ impl Settings {
             exchange_ttl: DAY * 365,
             queue_messages: 100_000,
             queue_bytes: 10_000_000_000,
-            disk_reserve: 1_000_000_000,
+            disk_reserve: None,
+            inode_reserve: None,
             retention_bodies: DAY * 30,
             retention_journal: DAY * 1095,
             retention_rules: Vec::new(),

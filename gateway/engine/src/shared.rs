@@ -14,6 +14,7 @@ use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::conditions::{Conditions, JOURNAL};
 use crate::error::IndexError;
+use crate::incidents::Incidents;
 use crate::index::Index;
 use crate::keys;
 use crate::message::JournalCut;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) conditions: Conditions,
     pub(crate) metrics: EngineMetrics,
+    pub(crate) incidents: Incidents,
     pub(crate) sizes: Mutex<(Sizes, u64)>,
     /// Sequence number of the journal's last record.
     pub(crate) last_seq: AtomicU64,
@@ -65,6 +67,7 @@ impl Shared {
             blobs,
             conditions,
             metrics: EngineMetrics::default(),
+            incidents: Incidents::default(),
             sizes: Mutex::default(),
             last_seq: AtomicU64::new(0),
             found_cut: AtomicBool::new(false),

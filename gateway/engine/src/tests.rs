@@ -2,6 +2,7 @@
 
 mod cut;
 mod cuts;
+mod faults;
 mod random;
 mod restart;
 mod retention;

@@ -14,7 +14,9 @@ use crate::conditions::{CLOCK, DISK, INDEX, JOURNAL, SPOOL};
 use crate::decide::Planned;
 use crate::error::StartError;
 use crate::event::Event;
+use crate::incidents::IncidentKind;
 use crate::retention;
+use crate::room;
 use crate::shared::Shared;
 use crate::snapshot::{self, DumpError};
 use crate::state::State;
@@ -236,10 +238,15 @@ impl Writer {
         }
     }
 
+    /// Nothing new is accepted until a tick finds enough room.
     fn no_space(&mut self, why: &str) {
-        self.house.no_space = true;
+        let now = self.shared.now();
         let remedy = "make room on the disk that holds data_dir; the gateway goes on by itself then";
-        self.shared.conditions.bad(DISK, why, remedy, self.shared.now());
+        self.shared.conditions.bad(DISK, why, remedy, now);
+        if !std::mem::replace(&mut self.house.no_space, true) {
+            let text = format!("nothing new is accepted: {why}");
+            self.shared.incidents.tell(IncidentKind::DiskLow, text, now);
+        }
         self.readiness();
     }
 
@@ -306,6 +313,7 @@ impl Writer {
         let now = self.shared.now();
         self.watch_disk_and_clock(now);
         self.begin_late()?;
+        self.tell_incidents()?;
         let new = self.store.last_seq() > self.house.checkpoint_seq;
         let age = now.duration_since(self.house.checkpoint_at);
         if new && age.abs() >= self.shared.settings.checkpoint_every {
@@ -320,37 +328,8 @@ impl Writer {
     }
 
     fn watch_disk_and_clock(&mut self, now: Timestamp) {
-        let Shared {
-            conditions, settings, ..
-        } = &*self.shared;
-        let sizes = self.store.sizes();
-        {
-            let mut shown = self
-                .shared
-                .sizes
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            shown.0 = sizes;
-        }
-        let reserve = settings.disk_reserve;
-        // After a commit without space there must be room for the next segments as well.
-        let wanted = match self.house.no_space {
-            true => reserve.max(settings.store.journal_segment_bytes + settings.store.spool_segment_bytes),
-            false => reserve,
-        };
-        match sizes.free_bytes {
-            Some(free) if free < wanted => {
-                self.house.no_space = true;
-                let (free, wanted) = (show_size(free), show_size(wanted));
-                let text = format!("{free} free, {wanted} wanted (limits.disk_reserve)");
-                let remedy = "make room on the disk that holds data_dir; the gateway goes on by itself then";
-                conditions.bad(DISK, &text, remedy, now);
-            }
-            _ => {
-                self.house.no_space = false;
-                conditions.good(DISK, now);
-            }
-        }
+        self.watch_disk(now);
+        let conditions = &self.shared.conditions;
         let behind = self.desk.last_at.duration_since(now);
         if behind > CLOCK_BEHIND {
             let behind = show_seconds(behind.as_secs().unsigned_abs());
@@ -371,6 +350,40 @@ impl Writer {
             conditions.bad(SPOOL, &text, "check the disk; restore the segment from a backup", now);
         }
         self.readiness();
+    }
+
+    fn watch_disk(&mut self, now: Timestamp) {
+        let sizes = self.store.sizes();
+        self.shared
+            .sizes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .0 = sizes;
+        let settings = &self.shared.settings;
+        let lacking = sizes
+            .space
+            .and_then(|space| room::lacking(&space, settings, sizes.next_journal_bytes, self.house.no_space));
+        match lacking {
+            Some(what) => self.no_space(&what),
+            None => {
+                self.shared.conditions.good(DISK, now);
+                if std::mem::take(&mut self.house.no_space) {
+                    let free = show_size(sizes.space.unwrap_or_default().free_bytes);
+                    let text = format!("{free} free: new messages are accepted again");
+                    self.shared.incidents.tell(IncidentKind::DiskRecovered, text, now);
+                }
+            }
+        }
+    }
+
+    /// Journals incidents that wait for it.
+    fn tell_incidents(&mut self) -> Result<(), String> {
+        let due = self.shared.incidents.due(self.shared.now());
+        let events = due.events();
+        if !events.is_empty() && !self.record(events)? {
+            self.shared.incidents.keep(due);
+        }
+        Ok(())
     }
 
     /// Writes a signed checkpoint. `Ok(false)` if there is no space.
@@ -493,7 +506,10 @@ impl Writer {
         while let Ok(command) = self.commands.try_recv() {
             command.fail("the gateway is being stopped");
         }
-        let written = self.record(vec![Event::Stopped]).and_then(|_| self.checkpoint());
+        let written = self
+            .tell_incidents()
+            .and_then(|()| self.record(vec![Event::Stopped]))
+            .and_then(|_| self.checkpoint());
         if let Err(why) = written {
             return self.fail(&why);
         }

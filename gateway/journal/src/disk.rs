@@ -43,6 +43,15 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Octets that an unprivileged writer can still allocate on the file system that holds `path`.
     fn free_space(&self, path: &Path) -> io::Result<u64>;
 
+    /// What the file system that holds `path` has, and what is free there. A disk that knows no more tells its
+    /// [free space](Self::free_space).
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        Ok(Space {
+            free_bytes: self.free_space(path)?,
+            ..Space::default()
+        })
+    }
+
     /// Takes the exclusive lock that belongs to this path, without waiting; it is held until the guard is dropped.
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, LockError>;
 
@@ -75,6 +84,19 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+}
+
+/// What a file system has, and what an unprivileged writer can still have of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Space {
+    /// Octets that can still be allocated.
+    pub free_bytes: u64,
+    /// Octets of the whole file system; 0 if it does not tell.
+    pub total_bytes: u64,
+    /// Files that can still be created (inodes).
+    pub free_files: u64,
+    /// Files that the whole file system can hold; 0 if it has no such bound, and then `free_files` means nothing.
+    pub total_files: u64,
 }
 
 /// Holds a lock of [`Disk::lock`] until it is dropped.

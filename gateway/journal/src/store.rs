@@ -7,7 +7,7 @@ use crate::background::lock;
 use crate::batch::{Batch, Pending};
 use crate::bodies::Bodies;
 use crate::cut;
-use crate::disk::{Access, DiskLock};
+use crate::disk::{Access, DiskLock, Space};
 use crate::error::{CommitError, ReadError, RemoveError, SnapshotError};
 use crate::layout::{snapshot_path, snapshots, spool_path};
 use crate::read::Records;
@@ -175,7 +175,8 @@ impl Store {
             journal_bytes: lock(&self.writer.sealing.sizes).values().sum::<u64>() + self.writer.journal.capacity,
             spool_bytes: self.writer.spool_sizes.values().sum::<u64>() + self.writer.spool.capacity,
             snapshot_bytes,
-            free_bytes: disk.free_space(&layout.root).ok(),
+            space: disk.space(&layout.root).ok(),
+            next_journal_bytes: self.writer.next_journal_bytes(),
         }
     }
 
@@ -276,8 +277,10 @@ pub struct Sizes {
     pub spool_bytes: u64,
     /// Octets of the snapshots.
     pub snapshot_bytes: u64,
-    /// Octets that can still be allocated on the file system; none if it cannot tell.
-    pub free_bytes: Option<u64>,
+    /// What the file system has and what is free on it; none if it cannot tell.
+    pub space: Option<Space>,
+    /// Octets that the next journal segment will take from the file system; 0 once it has been made ready.
+    pub next_journal_bytes: u64,
 }
 
 /// A spool segment.

@@ -105,6 +105,15 @@ impl Writer {
         self.journal.capacity.saturating_sub(self.journal.end)
     }
 
+    /// Octets that the next journal segment will still take.
+    pub(crate) fn next_journal_bytes(&self) -> u64 {
+        if self.next_journal.is_asked_for() {
+            0
+        } else {
+            self.options.journal_segment_bytes
+        }
+    }
+
     /// Writes a batch, the spool first, and makes it durable unless it is a relaxed one. After
     /// [`CommitError::NoSpace`] everything is as it was before.
     pub(crate) fn commit(&mut self, pending: &mut Pending, relaxed: bool) -> Result<(), CommitError> {

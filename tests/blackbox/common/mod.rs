@@ -53,14 +53,19 @@ impl World {
 
     /// The same under a bus that hands a message out again soon when it is not acknowledged.
     pub(crate) async fn start_impatient() -> World {
+        World::start_impatient_with(|builder| builder).await
+    }
+
+    /// The same; `more` adds to the region.
+    pub(crate) async fn start_impatient_with(more: impl FnOnce(RegionBuilder) -> RegionBuilder) -> World {
         let settings = emulator::Settings {
             redelivery: Duration::from_secs(2),
             ..emulator::Settings::default()
         };
-        World::build(None, settings, |builder| builder).await
+        World::build(None, settings, more).await
     }
 
-    /// The same, and the gateway is as impatient: its leases end after `redelivery`.
+    /// As [`World::start_impatient`], and the gateway is as impatient: its leases end after `redelivery`.
     pub(crate) async fn start_for_crashes(redelivery: &str) -> World {
         let settings = emulator::Settings {
             redelivery: Duration::from_secs(2),

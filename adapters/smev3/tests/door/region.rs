@@ -107,7 +107,7 @@ impl Region {
         let time = Time(Arc::new(Mutex::new(Timestamp::from_second(1_790_000_000).unwrap())));
         let signer: Arc<dyn gost::Signer> = Arc::new(gateway.key);
         let mut settings = engine::Settings::new(dir.path().to_owned(), gateway.mnemonic.parse().unwrap());
-        settings.disk_reserve = 0;
+        settings.disk_reserve = Some(0);
         settings.store.journal_segment_bytes = 256 << 10;
         settings.store.spool_segment_bytes = 1 << 20;
         engine(&mut settings);

@@ -16,6 +16,7 @@ use crate::error::RegistryError;
 use crate::inspect;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Queue};
+use crate::room;
 use crate::trace::{TraceEntry, trace};
 use crate::work::Command;
 
@@ -127,6 +128,11 @@ impl Engine {
         &self.shared.metrics
     }
 
+    /// How often each kind of incident of the gateway itself happened since the start.
+    pub fn incidents(&self) -> Vec<(&'static str, u64)> {
+        self.shared.incidents.counts()
+    }
+
     /// What is measured now; sizes are those of the last tick.
     pub fn gauges(&self) -> Gauges {
         let (sizes, needed) = *self
@@ -135,6 +141,7 @@ impl Engine {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let queues = self.queues();
+        let (settings, space) = (&self.shared.settings, sizes.space.unwrap_or_default());
         Gauges {
             leases: queues.iter().map(|queue| queue.leased).sum(),
             queues,
@@ -144,7 +151,9 @@ impl Engine {
             journal_bytes: sizes.journal_bytes,
             journal_last_seq: self.shared.last_seq.load(Ordering::Relaxed),
             journal_cut: self.shared.conditions.is_held(),
-            disk_free_bytes: sizes.free_bytes.unwrap_or(0),
+            disk_free_bytes: space.free_bytes,
+            disk_free_inodes: space.free_files,
+            disk_reserve_bytes: room::disk_reserve(settings.disk_reserve, &space),
         }
     }
 }

@@ -57,7 +57,7 @@ impl Running {
         let subject: SubjectName = "CN=gateway".parse().unwrap();
         let certificate = gost::self_signed(&key, &subject, 1_700_000_000, 2_000_000_000).unwrap();
         let mut settings = Settings::new(data_dir.to_owned(), mnemonic(NODE));
-        settings.disk_reserve = 0;
+        settings.disk_reserve = Some(0);
         // Ticks are the tests' own.
         settings.tick = Duration::from_secs(86_400);
         settings.store.journal_segment_bytes = 256 << 10;

@@ -272,7 +272,7 @@ async fn a_registry_that_contradicts_itself_changes_nothing() {
 async fn below_the_disk_reserve_nothing_new_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = Running::new(dir.path());
-    running.settings.disk_reserve = RealDisk.free_space(dir.path()).unwrap() * 2;
+    running.settings.disk_reserve = Some(RealDisk.free_space(dir.path()).unwrap() * 2);
     let engine = running.region().await;
     engine.tick().await;
     let refused = engine

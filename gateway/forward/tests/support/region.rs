@@ -50,7 +50,7 @@ impl Region {
         let (key, certificate) = key("gateway");
         let dir = tempfile::tempdir().unwrap();
         let mut settings = engine::Settings::new(dir.path().to_owned(), "RSMEV73".parse().unwrap());
-        settings.disk_reserve = 0;
+        settings.disk_reserve = Some(0);
         let engine = Engine::start(Start {
             settings,
             clock: Arc::new(SystemClock),

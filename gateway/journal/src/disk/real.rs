@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use super::{Access, Disk, DiskFile, DiskLock, LockError};
+use super::{Access, Disk, DiskFile, DiskLock, LockError, Space};
 
 /// Zeros are written in pieces of this size.
 const ZEROS: usize = 1 << 20;
@@ -77,8 +77,17 @@ impl Disk for RealDisk {
     }
 
     fn free_space(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.space(path)?.free_bytes)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(Space {
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free_files: stat.f_favail,
+            total_files: stat.f_files,
+        })
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, LockError> {

@@ -346,7 +346,7 @@ fn the_real_disk_keeps_files_private_and_locks_out_a_second_writer() {
             body(number, 2000)
         );
     }
-    assert!(opened.store.sizes().free_bytes.is_some_and(|bytes| bytes > 0));
+    assert!(opened.store.sizes().space.is_some_and(|space| space.free_bytes > 0));
 }
 
 #[test]

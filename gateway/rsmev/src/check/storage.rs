@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use engine::registry::RegistryContent;
+use engine::room;
 use gost::Certificate;
-use journal::disk::RealDisk;
+use journal::disk::{Disk, RealDisk};
 use journal::verify::{Range, verify};
 
 use super::{Findings, Level, files};
@@ -59,19 +60,25 @@ fn data_dir(inspection: &Inspection, findings: &mut Findings, dir: &Path) -> boo
 }
 
 fn reserve(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
+    let Ok(space) = RealDisk.space(dir) else { return };
     let key = "limits.disk_reserve";
-    let (Some(reserve), Ok(disk)) = (inspection.size(key), nix::sys::statvfs::statvfs(dir)) else {
-        return;
-    };
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-    if free < reserve {
-        let text = format!(
-            "{} must stay free, but only {} are, so that nothing new would be accepted; make room, or reserve less",
-            show_size(reserve),
-            show_size(free)
-        );
-        findings.key(inspection, Level::Warning, key, text);
+    let reserve = room::disk_reserve(inspection.size(key), &space);
+    if space.free_bytes < reserve {
+        let (reserve, free) = (show_size(reserve), show_size(space.free_bytes));
+        findings.key(inspection, Level::Warning, key, too_little(&reserve, &free));
     }
+    let key = "limits.inode_reserve";
+    let reserve = room::inode_reserve(inspection.integer(key), &space);
+    if space.free_files < reserve {
+        let (reserve, free) = (format!("{reserve} inodes"), space.free_files.to_string());
+        findings.key(inspection, Level::Warning, key, too_little(&reserve, &free));
+    }
+}
+
+fn too_little(reserve: &str, free: &str) -> String {
+    format!(
+        "{reserve} must stay free, but only {free} are, so that nothing new would be accepted; make room, or reserve less"
+    )
 }
 
 /// The storage header, and that the journal reaches as far as it must; reads no more than the last segment.

@@ -152,8 +152,22 @@ impl Sources {
                 "Free octets on the disk of data_dir",
                 gauges.disk_free_bytes,
             ),
+            (
+                "disk_free_inodes",
+                "Free inodes on the disk of data_dir, 0 where it does not count them",
+                gauges.disk_free_inodes,
+            ),
+            (
+                "disk_reserve_bytes",
+                "With fewer free octets nothing new is accepted",
+                gauges.disk_reserve_bytes,
+            ),
         ];
-        let mut families = vec![depth.done(), oldest.done()];
+        let mut incidents = Family::counter("incidents_total", "Incidents of the gateway itself");
+        for (kind, count) in self.engine.incidents() {
+            incidents.count(&[("kind", kind)], count);
+        }
+        let mut families = vec![depth.done(), oldest.done(), incidents.done()];
         families.extend(single.map(|(name, help, value)| {
             let mut family = Family::gauge(name, help);
             family.measure(&[], float(value));

@@ -63,6 +63,11 @@ impl Inspection {
         self.text(key)?.parse().ok()
     }
 
+    /// The same as a whole number.
+    pub(crate) fn integer(&self, key: &str) -> Option<u64> {
+        self.node(key)?.integer().ok()
+    }
+
     /// The same as a size in octets.
     pub(crate) fn size(&self, key: &str) -> Option<u64> {
         units::size(self.text(key)?).ok()

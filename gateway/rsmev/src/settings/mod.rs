@@ -110,8 +110,10 @@ pub(crate) struct Limits {
     pub(crate) queue_messages: u64,
     /// Octets of the same.
     pub(crate) queue_bytes: u64,
-    /// Free space below which nothing new is accepted.
-    pub(crate) disk_reserve: u64,
+    /// Free space below which nothing new is accepted; 10 % or 1 GB, whichever is less, if it is not set.
+    pub(crate) disk_reserve: Option<u64>,
+    /// Free inodes below which nothing new is accepted; 10 % or 1000, whichever is less, if it is not set.
+    pub(crate) inode_reserve: Option<u64>,
 }
 
 /// How long things are kept.
@@ -227,6 +229,7 @@ impl Settings {
         settings.queue_messages = self.limits.queue_messages;
         settings.queue_bytes = self.limits.queue_bytes;
         settings.disk_reserve = self.limits.disk_reserve;
+        settings.inode_reserve = self.limits.inode_reserve;
         settings.retention_bodies = signed(self.retention.bodies);
         settings.retention_journal = signed(self.retention.journal);
         let rules = self.retention.rules.iter();

@@ -126,7 +126,8 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
     let in_flight_bytes = section.required("in_flight_bytes", positive_size);
     let queue_messages = section.required("queue_messages", positive);
     let queue_bytes = section.required("queue_bytes", positive_size);
-    let disk_reserve = section.required("disk_reserve", size);
+    let disk_reserve = section.optional("disk_reserve", size);
+    let inode_reserve = section.optional("inode_reserve", document::Node::integer);
     section.finish();
     let (body, flight) = (body_bytes?, in_flight_bytes?);
     if flight < in_flight_least(body) {
@@ -144,7 +145,8 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
         in_flight_bytes: flight,
         queue_messages: queue_messages?,
         queue_bytes: queue_bytes?,
-        disk_reserve: disk_reserve?,
+        disk_reserve,
+        inode_reserve,
     })
 }
 

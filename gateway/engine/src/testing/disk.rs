@@ -1,0 +1,69 @@
+//! A disk that tells what a test wants of its space. What fails in the middle of a write is `testdisk`'s.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use journal::disk::{Access, Disk, DiskFile, DiskLock, LockError, RealDisk, Space};
+
+/// The real disk; clones share what they tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TellingDisk(Arc<Mutex<Option<Space>>>);
+
+impl TellingDisk {
+    pub(crate) fn shared(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
+    }
+
+    /// What the file system says of its space from now on.
+    pub(crate) fn tell(&self, space: Space) {
+        *self.0.lock().unwrap() = Some(space);
+    }
+}
+
+impl Disk for TellingDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        RealDisk.create(path)
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        RealDisk.open(path, access)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+
+    fn free_space(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.space(path)?.free_bytes)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let told = *self.0.lock().unwrap();
+        told.map_or_else(|| RealDisk.space(path), Ok)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, LockError> {
+        RealDisk.lock(path)
+    }
+
+    fn boot_id(&self) -> io::Result<String> {
+        RealDisk.boot_id()
+    }
+}
