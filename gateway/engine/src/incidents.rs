@@ -19,11 +19,15 @@ pub enum IncidentKind {
     DiskLow,
     /// There is room again.
     DiskRecovered,
+    /// The last session did not end in order; the journal's end was checked.
+    UncleanEnd,
+    /// The index could not be trusted and was built anew.
+    IndexRebuilt,
 }
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::DiskLow, Self::DiskRecovered];
+    pub const ALL: [Self; 4] = [Self::DiskLow, Self::DiskRecovered, Self::UncleanEnd, Self::IndexRebuilt];
 
     /// The word for it.
     #[must_use]
@@ -31,6 +35,8 @@ impl IncidentKind {
         match self {
             Self::DiskLow => "disk_low",
             Self::DiskRecovered => "disk_recovered",
+            Self::UncleanEnd => "unclean_end",
+            Self::IndexRebuilt => "index_rebuilt",
         }
     }
 }
@@ -157,7 +163,7 @@ mod tests {
         ];
         assert_eq!(texts(&due), expected);
         assert!(texts(&incidents.due(at(5000))).is_empty());
-        assert_eq!(incidents.counts(), [("disk_low", 50), ("disk_recovered", 50)]);
+        assert_eq!(incidents.counts()[..2], [("disk_low", 50), ("disk_recovered", 50)]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Recovered {
     pub(crate) index: Arc<Index>,
     /// Latest time of any record.
     pub(crate) last_at: Option<Timestamp>,
+    /// Why the index was built anew, if it had been there before.
+    pub(crate) rebuilt: Option<String>,
 }
 
 /// Opens store and index.
@@ -47,8 +49,8 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
         );
     }
     remove(&place.view)?;
-    let index = match usable(found, &opened.store)? {
-        Ok(index) => index,
+    let (index, rebuilt) = match usable(found, &opened.store, opened.recovery.clean_close)? {
+        Ok(index) => (index, None),
         Err(why) => {
             if opened.recovery.created {
                 tracing::info!("a new data directory was set up");
@@ -56,15 +58,17 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
                 tracing::warn!(why, "building the index anew from the journal");
             }
             let draft = fill(fresh(settings, &place.draft)?, &opened.store)?;
-            swap(settings, &place, draft)?
+            (swap(settings, &place, draft)?, Some(why))
         }
     };
     let index = compact(settings, &place, index)?;
     let last_at = latest(settings, disk, opened.recovery.last_at)?;
+    let created = opened.recovery.created;
     Ok(Recovered {
         opened,
         index: Arc::new(index),
         last_at,
+        rebuilt: rebuilt.filter(|_| !created),
     })
 }
 
@@ -279,9 +283,15 @@ pub(crate) fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Resul
     Ok(found.map(|(position, _)| position))
 }
 
-/// Brings the index to the journal's end; or says why it cannot be used.
-fn usable(found: Found, store: &Store) -> Result<Result<Index, String>, StartError> {
+/// Brings the index to the journal's end; or says why it cannot be used. After an orderly end (`clean`) it must be there
+/// already: one that is not is an older copy, and who knows of what.
+fn usable(found: Found, store: &Store, clean: bool) -> Result<Result<Index, String>, StartError> {
     match found {
+        Found::Usable(_, position) if clean && position.seq < store.last_seq() => Ok(Err(format!(
+            "its position {} is not where the last session ended in order, {}: it is an older copy",
+            position.seq,
+            store.last_seq()
+        ))),
         Found::Usable(index, position) => {
             let replayed = bring_up(&index, store, position);
             Ok(judged(replayed, position)?.map(|()| index))

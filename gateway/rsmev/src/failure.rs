@@ -15,6 +15,10 @@ pub(crate) enum Failure {
     /// Wrong usage: exit code 2.
     #[error("{0}")]
     Usage(String),
+    /// The running gateway cannot keep its promises any more, because its storage failed or its writer panicked: exit
+    /// code 3. A start looks at what really is on the disk.
+    #[error("the gateway ended because it cannot keep its promises: {0}")]
+    Ended(String),
     /// Everything has been said on standard output already: exit code 1.
     #[error("found wrong")]
     Said,
@@ -43,6 +47,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Ended(_) => 3,
             _ => 1,
         }
     }

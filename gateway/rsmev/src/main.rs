@@ -1,7 +1,7 @@
 //! `rsmev`: the command line, configuration and wiring of the gateway.
 //!
 //! Every command is a function from settings to output and an exit code: 0 done, 1 refused or found wrong, 2 wrong
-//! usage (DESIGN §8). Nothing here knows how messages are kept or written; `serve` puts the crates together that do.
+//! usage, 3 for a gateway that ended by itself. Nothing here knows how messages are kept or written; `serve` puts the crates together that do.
 #![forbid(unsafe_code)]
 
 mod admin;

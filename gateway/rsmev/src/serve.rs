@@ -172,7 +172,7 @@ impl Gateway {
         };
         if let Some(failure) = failure {
             tracing::error!(%failure, "the gateway cannot keep its promises and ends");
-            return Err(Failure::refused(failure));
+            return Err(Failure::Ended(failure));
         }
         self.stop(&mut [terminate, interrupt]).await;
         Ok(())

@@ -2,9 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use harness::Region;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
 
 /// Says that a test did not run, and why.
 pub(crate) fn skip(why: &str) {
@@ -54,5 +58,60 @@ fn run<'a>(program: &str, arguments: impl IntoIterator<Item = &'a OsStr>) -> Res
     match output.status.success() {
         true => Ok(()),
         false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+/// System calls of a running gateway on one file, made to fail.
+#[derive(Debug)]
+pub(crate) struct Strace(Child);
+
+impl Strace {
+    /// From now on `call` on this file fails with this error; none, with a word about it, where the test may not.
+    pub(crate) async fn attach(region: &Region, file: &Path, call: &str, error: &str) -> Option<Strace> {
+        let process = region.pid().expect("the gateway is running").to_string();
+        let started = tokio::process::Command::new("strace")
+            .args(["-f", "-p", &process, "-o", "/dev/null"])
+            .args([
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &format!("inject={call}:error={error}"),
+            ])
+            .arg("-P")
+            .arg(file)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                skip(&format!("strace: {error}"));
+                return None;
+            }
+        };
+        let mut said = BufReader::new(child.stderr.take()?).lines();
+        while let Ok(Some(line)) = said.next_line().await {
+            if line.contains("attached") {
+                // Whatever else it says is nobody's concern, but it must be able to say it.
+                tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+                return Some(Strace(child));
+            }
+            skip(&line);
+        }
+        None
+    }
+
+    /// The calls work again.
+    pub(crate) async fn detach(mut self) {
+        if let Some(process) = self
+            .0
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+        {
+            // It may have ended with the gateway.
+            let _ = kill_process(process, Signal::INT);
+        }
+        let _ = self.0.wait().await;
     }
 }

@@ -11,6 +11,7 @@
 mod common;
 mod machine;
 mod space;
+mod storage;
 
 use harness::Region;
 use serde_json::Value;

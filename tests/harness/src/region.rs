@@ -180,6 +180,11 @@ impl Region {
         self.process.as_mut().ok_or(HarnessError::NotRunning)?.ended()
     }
 
+    /// After a gateway that ended by itself: another one may be started.
+    pub fn forget_process(&mut self) {
+        self.process = None;
+    }
+
     /// The process id of the running gateway.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().and_then(Process::id)

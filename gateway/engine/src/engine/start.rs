@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gost::{Certificate, Signer};
 use journal::disk::Disk;
-use journal::{Cut, Position};
+use journal::{Cut, Position, Recovery};
 use tokio::sync::mpsc;
 
 use super::Engine;
@@ -18,6 +18,7 @@ use crate::decide::Random;
 use crate::decide::sweep::Sweep;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
+use crate::incidents::IncidentKind;
 use crate::keys;
 use crate::message::{JournalCut, Micros};
 use crate::recover::{self, Rebuilt, Recovered};
@@ -59,7 +60,12 @@ impl Engine {
             signer,
             certificate,
         } = start;
-        let Recovered { opened, index, last_at } = recover::open(&settings, Arc::clone(&disk), clock.now())?;
+        let Recovered {
+            opened,
+            index,
+            last_at,
+            rebuilt,
+        } = recover::open(&settings, Arc::clone(&disk), clock.now())?;
         let io = |error| StartError::Io {
             path: settings.data_dir.join("registry"),
             error,
@@ -87,6 +93,13 @@ impl Engine {
             None
         });
         let snapshot_seq = snapshot.map_or(0, |snapshot| snapshot.position().seq);
+        if let Some(why) = rebuilt {
+            let text = format!("the index was built anew from the journal: {why}");
+            shared.incidents.tell(IncidentKind::IndexRebuilt, text, now);
+        }
+        if let Some(text) = unclean_end(&opened.recovery) {
+            shared.incidents.tell(IncidentKind::UncleanEnd, text, now);
+        }
         let cuts = untold(&shared, opened.recovery.cuts)?;
         let desk = Desk {
             shared: Arc::clone(&shared),
@@ -124,6 +137,29 @@ impl Engine {
         })?;
         Ok(Self { shared, commands })
     }
+}
+
+/// What is to be told of a session that did not end in order: it was killed, its storage failed, or the machine went down.
+fn unclean_end(recovery: &Recovery) -> Option<String> {
+    if recovery.created || recovery.clean_close {
+        return None;
+    }
+    let machine = if recovery.same_boot {
+        "the machine stayed up"
+    } else {
+        "the machine was started anew since"
+    };
+    let end = match &recovery.cut {
+        Some(cut) => format!(
+            "an unfinished batch from record {} on was cut off: {}",
+            cut.first_seq, cut.why
+        ),
+        None => "nothing had to be cut off".to_owned(),
+    };
+    let last = recovery.last_seq;
+    Some(format!(
+        "the last session did not end in order ({machine}); the journal was checked up to its end, record {last}: {end}"
+    ))
 }
 
 /// The cuts of the journal that it does not tell of itself; `/ready` shows them from now on.

@@ -1,4 +1,4 @@
-//! A disk that tells what a test wants of its space. What fails in the middle of a write is `testdisk`'s.
+//! A disk that tells what a test wants of its space and its boots. What fails in the middle of a write is `testdisk`'s.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,13 @@ use journal::disk::{Access, Disk, DiskFile, DiskLock, LockError, RealDisk, Space
 
 /// The real disk; clones share what they tell.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TellingDisk(Arc<Mutex<Option<Space>>>);
+pub(crate) struct TellingDisk(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    space: Option<Space>,
+    boots: u32,
+}
 
 impl TellingDisk {
     pub(crate) fn shared(&self) -> Arc<dyn Disk> {
@@ -17,7 +23,12 @@ impl TellingDisk {
 
     /// What the file system says of its space from now on.
     pub(crate) fn tell(&self, space: Space) {
-        *self.0.lock().unwrap() = Some(space);
+        self.0.lock().unwrap().space = Some(space);
+    }
+
+    /// The machine was started anew.
+    pub(crate) fn boot(&self) {
+        self.0.lock().unwrap().boots += 1;
     }
 }
 
@@ -55,7 +66,7 @@ impl Disk for TellingDisk {
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
-        let told = *self.0.lock().unwrap();
+        let told = self.0.lock().unwrap().space;
         told.map_or_else(|| RealDisk.space(path), Ok)
     }
 
@@ -64,6 +75,6 @@ impl Disk for TellingDisk {
     }
 
     fn boot_id(&self) -> io::Result<String> {
-        RealDisk.boot_id()
+        Ok(format!("boot {}", self.0.lock().unwrap().boots))
     }
 }
