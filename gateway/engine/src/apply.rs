@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use journal::Location;
 
 use crate::command::{ForwardOutcome, MessageType};
+use crate::destruction::{self, Proposal, Stage};
 use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
 use crate::keys;
@@ -93,6 +94,19 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             state.put(keys::archived(), last);
             Ok(())
         }
+        Event::DestructionProposed(proposed) => {
+            state.put(keys::destruction(seq), &Proposal::new(at, proposed));
+            Ok(())
+        }
+        Event::DestructionApproved { proposal, act } => {
+            let by = act.approved_by.clone();
+            destruction::change_stage(state, *proposal, Stage::Approved { by, act: seq })
+        }
+        Event::DestructionClosed { proposal, by, reason } => {
+            let (by, reason) = (by.clone(), reason.clone());
+            destruction::change_stage(state, *proposal, Stage::Closed { by, reason })
+        }
+        Event::JournalDestroyed { proposal, .. } => destruction::done(state, *proposal),
         Event::Forgotten { what, through } => forget::forget(state, *what, through),
         Event::ForgottenEach { what, keys } => forget::forget_each(state, *what, keys),
         Event::Started { .. }

@@ -6,7 +6,7 @@ use std::io;
 use gost::{Certificate, Signer};
 use journal::{Position, Record};
 
-use crate::event::Event;
+use crate::event::{Act, Event};
 
 /// The octets that a checkpoint signs, after hashing with the algorithm of the key.
 pub fn checkpoint_text(through: u64, digest: &[u8; 32]) -> Vec<u8> {
@@ -36,6 +36,7 @@ pub struct CheckpointVerifier<'a> {
     known: HashMap<String, Certificate>,
     checked: u64,
     last: Option<u64>,
+    acts: Vec<(u64, Act)>,
 }
 
 impl<'a> CheckpointVerifier<'a> {
@@ -46,50 +47,68 @@ impl<'a> CheckpointVerifier<'a> {
             known: HashMap::new(),
             checked: 0,
             last: None,
+            acts: Vec::new(),
         }
     }
 
-    /// Checks a record, if it is a checkpoint: it must speak of the record before it, and its signature must verify.
+    /// Checks a record, if it is a checkpoint or an act of destruction: a checkpoint must speak of the record before it, an
+    /// act of two people, and the signature must verify.
     ///
     /// # Errors
     /// What is wrong, for a person.
     pub fn check(&mut self, record: &Record) -> Result<(), String> {
-        let is_checkpoint = record.event.get().contains("\"checkpoint\"");
-        if !is_checkpoint {
+        let text = record.event.get();
+        if !text.contains("\"checkpoint\"") && !text.contains("\"destruction_approved\"") {
             return Ok(());
         }
-        let event = serde_json::from_str(record.event.get()).map_err(|error| error.to_string())?;
-        let Event::Checkpoint {
-            through,
-            digest,
-            certificate,
-            signature,
-        } = event
-        else {
-            return Ok(());
-        };
-        if through + 1 != record.seq || digest != hex::encode(record.prev) {
-            return Err(format!(
-                "the checkpoint speaks of record {through}, which is not the record before it as it is"
-            ));
+        match serde_json::from_str(text).map_err(|error| error.to_string())? {
+            Event::Checkpoint {
+                through,
+                digest,
+                certificate,
+                signature,
+            } => {
+                if through + 1 != record.seq || digest != hex::encode(record.prev) {
+                    return Err(format!(
+                        "the checkpoint speaks of record {through}, which is not the record before it as it is"
+                    ));
+                }
+                let text = checkpoint_text(through, &record.prev);
+                self.verify("checkpoint", &certificate, &text, &signature)?;
+                self.checked += 1;
+                self.last = Some(through);
+            }
+            Event::DestructionApproved { act, .. } => {
+                if act.destruction.by.uid == act.approved_by.uid {
+                    return Err("the act of destruction is that of one person".to_owned());
+                }
+                self.verify("act of destruction", &act.certificate, &act.text(), &act.signature)?;
+                self.acts.push((record.seq, *act));
+            }
+            _ => {}
         }
-        if !self.known.contains_key(&certificate) {
-            let found = (self.certificate)(&certificate)
-                .map_err(|error| format!("certificate {certificate} of the checkpoint: {error}"))?;
-            self.known.insert(certificate.clone(), found);
-        }
-        let Some(certificate) = self.known.get(&certificate) else {
-            return Ok(());
-        };
-        let signature =
-            hex::decode(signature).map_err(|_| "the checkpoint's signature is not hexadecimal".to_owned())?;
-        let key = certificate.public_key();
-        let hash = key.algorithm().digest().hash(&checkpoint_text(through, &record.prev));
-        key.verify(hash.as_ref(), &signature)
-            .map_err(|_| "the checkpoint's signature does not verify".to_owned())?;
-        self.checked += 1;
-        self.last = Some(through);
         Ok(())
+    }
+
+    fn verify(&mut self, what: &str, certificate: &str, text: &[u8], signature: &str) -> Result<(), String> {
+        if !self.known.contains_key(certificate) {
+            let found = (self.certificate)(certificate)
+                .map_err(|error| format!("certificate {certificate} of the {what}: {error}"))?;
+            self.known.insert(certificate.to_owned(), found);
+        }
+        let Some(certificate) = self.known.get(certificate) else {
+            return Ok(());
+        };
+        let signature = hex::decode(signature).map_err(|_| format!("the {what}'s signature is not hexadecimal"))?;
+        let key = certificate.public_key();
+        let hash = key.algorithm().digest().hash(text);
+        key.verify(hash.as_ref(), &signature)
+            .map_err(|_| format!("the {what}'s signature does not verify"))
+    }
+
+    /// The acts of destruction that verified, with the numbers of their records.
+    pub fn acts(&self) -> &[(u64, Act)] {
+        &self.acts
     }
 
     /// Checkpoints that verified.

@@ -37,6 +37,7 @@ const ENDED: &str = "the engine has ended";
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    identity: keeping::Identity,
     commands: mpsc::Sender<Command>,
 }
 

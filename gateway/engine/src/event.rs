@@ -7,6 +7,7 @@
 //! (`Known`); the writer adds the `Rest`.
 
 mod accepted;
+mod destruction;
 mod forms;
 
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use crate::command::{Evidence, ForwardOutcome, RegistryDiff};
 use crate::names::{MessageId, Party, UpstreamName};
 
 pub use accepted::{AcceptedMessage, Admission, Placement, Role, SentMessage};
+pub use destruction::{Act, DestroyedSegment, Destruction, Person};
 pub(crate) use forms::certificate;
 use forms::{is_zero, location};
 
@@ -214,6 +216,31 @@ pub enum Event {
         /// Streebog-256 of the file, hexadecimal.
         digest: String,
     },
+    /// Somebody proposes to destroy the beginning of the journal.
+    DestructionProposed(Box<Destruction>),
+    /// Somebody else approved it.
+    DestructionApproved {
+        /// The record that proposed it.
+        proposal: u64,
+        /// The act.
+        act: Box<Act>,
+    },
+    /// It was withdrawn or rejected.
+    DestructionClosed {
+        /// The record that proposed it.
+        proposal: u64,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
+    /// All that the act names was removed.
+    JournalDestroyed {
+        /// The record that proposed it.
+        proposal: u64,
+        /// The last record that went.
+        through: u64,
+    },
     /// What is due was forgotten.
     Forgotten {
         /// What.
@@ -232,7 +259,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 24] = [
+    pub const TYPES: [&'static str; 28] = [
         "started",
         "stopped",
         "accepted",
@@ -255,6 +282,10 @@ impl Event {
         "relocated",
         "spool_removed",
         "archived",
+        "destruction_proposed",
+        "destruction_approved",
+        "destruction_closed",
+        "journal_destroyed",
         "forgotten",
         "forgotten_each",
     ];

@@ -119,6 +119,14 @@ pub(crate) fn unanswered(finished: Micros, seq: u64) -> Key {
     Key::new(b'o').moment(finished).number(seq)
 }
 
+/// Letter of the rows of destructions.
+pub(crate) const DESTRUCTION: u8 = b'y';
+
+/// `y seq` → [`Proposal`](crate::destruction::Proposal): what was proposed to be destroyed.
+pub(crate) fn destruction(seq: u64) -> Key {
+    Key::new(DESTRUCTION).number(seq)
+}
+
 /// `z registry` → digest of the registry's content.
 pub(crate) fn registry() -> Key {
     Key::new(b'z').text("registry")

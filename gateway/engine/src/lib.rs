@@ -14,6 +14,7 @@ pub mod clock;
 pub mod command;
 mod conditions;
 mod decide;
+mod destruction;
 mod engine;
 mod error;
 pub mod event;
@@ -49,6 +50,7 @@ mod writer;
 
 pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
+pub use destruction::{DestructionStatus, Stage, anchor};
 pub use engine::{Engine, Rebuilt, Start, known_position, rebuild_index};
 pub use error::{IndexError, RegistryError, StartError};
 pub use incidents::IncidentKind;

@@ -43,6 +43,8 @@ pub(crate) enum DumpError {
     Snapshot(#[from] SnapshotError),
     #[error("too many changes while the snapshot was made; it will be tried again")]
     GivenUp,
+    #[error("the snapshot cannot be read back as it was written")]
+    Unproven,
 }
 
 impl Dump {
@@ -96,7 +98,13 @@ pub(crate) fn write(index: &Arc<Index>, snapshots: &Snapshots) -> Result<(Positi
     };
     let written = walk(index, snapshots, position);
     *index.dump() = None;
-    Ok((position, written?))
+    let digest = written?;
+    // What was written is of use only if it can be read.
+    let proven = snapshots.latest(&|at| Ok(at == position))?;
+    match proven {
+        Some(snapshot) if snapshot.digest() == digest => Ok((position, digest)),
+        _ => Err(DumpError::Unproven),
+    }
 }
 
 fn walk(index: &Index, snapshots: &Snapshots, position: Position) -> Result<Digest, DumpError> {

@@ -2,6 +2,7 @@
 
 mod cut;
 mod cuts;
+mod destruction;
 mod faults;
 mod random;
 mod restart;

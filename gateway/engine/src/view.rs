@@ -7,6 +7,7 @@ use journal::disk::Disk;
 
 use crate::blobs::Blobs;
 use crate::command::{Quarantined, QueueStatus, QueuedMessage};
+use crate::destruction::{self, DestructionStatus};
 use crate::engine::current_registry;
 use crate::error::{IndexError, StartError};
 use crate::inspect;
@@ -68,6 +69,14 @@ impl View {
     /// The index cannot be read.
     pub fn quarantine(&self) -> Result<Vec<Quarantined>, IndexError> {
         inspect::quarantine(&self.state())
+    }
+
+    /// Every destruction that was ever proposed, oldest first.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn destructions(&self) -> Result<Vec<DestructionStatus>, IndexError> {
+        destruction::statuses(&self.state())
     }
 
     /// The registry.

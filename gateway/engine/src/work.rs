@@ -173,6 +173,18 @@ impl<'a> Work<'a> {
                 let decision = self.decide(|context| decide::keeping::shipped(context, segment))?;
                 self.settle(decision, reply)
             }
+            Command::Propose(destruction, reply) => {
+                let decision = self.decide(|context| decide::keeping::propose(context, *destruction))?;
+                self.settle(decision, reply)
+            }
+            Command::Approve(id, act, reply) => {
+                let decision = self.decide(|context| decide::keeping::approve(context, id, *act))?;
+                self.settle(decision, reply)
+            }
+            Command::Close { id, by, reason, reply } => {
+                let decision = self.decide(|context| decide::keeping::close(context, id, by, &reason))?;
+                self.settle(decision, reply)
+            }
             Command::Registry { change, by, reply } => self.change_registry(*change, by, reply),
             Command::ForwardStarted(seq, id, reply) => {
                 let decision = self.decide(|context| decide::forward::started(context, seq, id))?;
@@ -216,7 +228,7 @@ impl<'a> Work<'a> {
                     };
                     self.record(event.into())?;
                 }
-                self.done.snapshot = Some(made.map(|_| ()));
+                self.done.snapshot = Some(made.map(|(position, _)| position.seq));
                 Ok(())
             }
             Command::Stop(reply) => {

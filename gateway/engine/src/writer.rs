@@ -49,6 +49,8 @@ pub(crate) struct House {
     /// When the live journal segment got its first record, as far as it was noticed.
     live_since: Option<Timestamp>,
     snapshot_seq: u64,
+    /// The last record that a snapshot of this session reflects; it was read back.
+    pub(crate) proven_snapshot: u64,
     snapshot: Option<JoinHandle<()>>,
     copying: Option<(u64, JoinHandle<()>)>,
     /// Segments with a body that cannot be read, so that they can be neither copied nor removed.
@@ -200,7 +202,7 @@ impl Writer {
                     match command {
                         Command::Stop(reply) => done.stop = Some(reply),
                         Command::Copied { segment, complete } => done.copied = Some((segment, complete)),
-                        Command::Snapshot(made) => done.snapshot = Some(made.map(|_| ())),
+                        Command::Snapshot(made) => done.snapshot = Some(made.map(|(position, _)| position.seq)),
                         other => other.fail(&why),
                     }
                 }
@@ -216,7 +218,7 @@ impl Writer {
     }
 
     /// Commits events of the writer's own.
-    fn record(&mut self, events: Vec<Event>) -> Result<bool, String> {
+    pub(crate) fn record(&mut self, events: Vec<Event>) -> Result<bool, String> {
         let Self {
             shared, store, desk, ..
         } = self;
@@ -321,6 +323,7 @@ impl Writer {
         }
         self.seal_old(now)?;
         self.give_space_back()?;
+        self.destroy()?;
         if self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every {
             self.begin_snapshot();
         }
@@ -463,7 +466,7 @@ impl Writer {
         }
     }
 
-    fn begin_snapshot(&mut self) {
+    pub(crate) fn begin_snapshot(&mut self) {
         if self.house.snapshot.is_some() {
             return;
         }
@@ -483,10 +486,13 @@ impl Writer {
         }
     }
 
-    fn snapshot_made(&mut self, made: Result<(), DumpError>) {
+    fn snapshot_made(&mut self, made: Result<u64, DumpError>) {
         self.house.snapshot = None;
         match made {
-            Ok(()) => self.house.snapshot_seq = self.store.last_seq(),
+            Ok(through) => {
+                self.house.snapshot_seq = self.store.last_seq();
+                self.house.proven_snapshot = through;
+            }
             Err(DumpError::GivenUp) => tracing::info!("a snapshot was given up because of too many changes"),
             Err(error) => {
                 tracing::warn!(%error, "no snapshot");

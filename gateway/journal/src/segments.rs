@@ -8,7 +8,7 @@ use streebog::{Digest as _, Streebog256};
 
 use crate::disk::{Access, Disk};
 use crate::error::{Damage, ReadError};
-use crate::layout::{Form, journal_segments};
+use crate::layout::{Form, SegmentName, journal_segments};
 use crate::record::Digest;
 use crate::sealed::Summary;
 
@@ -51,37 +51,55 @@ impl SealedSegment {
 /// # Errors
 /// The folder or a file cannot be read, or a summary is damaged.
 pub fn sealed(disk: &dyn Disk, dir: &Path, after: u64) -> Result<Vec<SealedSegment>, ReadError> {
-    let io = |path: &Path, error| ReadError::Io {
-        path: path.to_owned(),
-        error,
-    };
-    let names = journal_segments(disk, dir).map_err(|error| io(dir, error))?;
+    let names = names(disk, dir)?;
     // The last one that begins at or before may go on after it.
     let begin = names.partition_point(|name| name.first_seq <= after).saturating_sub(1);
     let mut found = Vec::new();
-    for name in names.into_iter().skip(begin).filter(|name| name.form == Form::Sealed) {
-        let path = name.path(dir);
-        let file = disk.open(&path, Access::Read).map_err(|error| io(&path, error))?;
-        let summary = Summary::read(&*file).map_err(|error| io(&path, error))?;
-        let summary = summary.map_err(|what| Damage {
-            file: path.clone(),
-            offset: 0,
-            seq: name.first_seq,
-            what: what.to_owned(),
-        })?;
-        if summary.last_seq > after {
-            found.push(SealedSegment {
-                path,
-                first_seq: summary.first_seq,
-                last_seq: summary.last_seq,
-                prev: summary.prev,
-                last_digest: summary.last_digest,
-                latest: Timestamp::from_nanosecond(summary.latest.into()).unwrap_or(Timestamp::MAX),
-                bytes: summary.file,
-            });
+    for name in names.iter().skip(begin).filter(|name| name.form == Form::Sealed) {
+        let segment = read(disk, dir, name)?;
+        if segment.last_seq > after {
+            found.push(segment);
         }
     }
     Ok(found)
+}
+
+/// The segment that the journal begins with, if it is sealed.
+pub(crate) fn oldest(disk: &dyn Disk, dir: &Path) -> Result<Option<SealedSegment>, ReadError> {
+    let names = names(disk, dir)?;
+    let first = names.first().filter(|name| name.form == Form::Sealed);
+    first.map(|name| read(disk, dir, name)).transpose()
+}
+
+fn names(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentName>, ReadError> {
+    journal_segments(disk, dir).map_err(|error| ReadError::Io {
+        path: dir.to_owned(),
+        error,
+    })
+}
+
+fn read(disk: &dyn Disk, dir: &Path, name: &SegmentName) -> Result<SealedSegment, ReadError> {
+    let path = name.path(dir);
+    let io = |error| ReadError::Io {
+        path: path.clone(),
+        error,
+    };
+    let file = disk.open(&path, Access::Read).map_err(io)?;
+    let summary = Summary::read(&*file).map_err(io)?.map_err(|what| Damage {
+        file: path.clone(),
+        offset: 0,
+        seq: name.first_seq,
+        what: what.to_owned(),
+    })?;
+    Ok(SealedSegment {
+        first_seq: summary.first_seq,
+        last_seq: summary.last_seq,
+        prev: summary.prev,
+        last_digest: summary.last_digest,
+        latest: Timestamp::from_nanosecond(summary.latest.into()).unwrap_or(Timestamp::MAX),
+        bytes: summary.file,
+        path,
+    })
 }
 
 /// Streebog-256 of a file's octets.

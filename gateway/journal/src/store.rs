@@ -12,6 +12,7 @@ use crate::error::{CommitError, ReadError, RemoveError, SnapshotError};
 use crate::layout::{snapshot_path, snapshots, spool_path};
 use crate::read::Records;
 use crate::record::Digest;
+use crate::segments;
 use crate::setup::Session;
 use crate::snapshot::{Position, SnapshotReader, Snapshots};
 use crate::writer::Writer;
@@ -153,6 +154,32 @@ impl Store {
     #[must_use]
     pub fn live_first_seq(&self) -> u64 {
         self.writer.journal_first
+    }
+
+    /// Removes the oldest journal segment, durably, if it is sealed and has no record after `through`; returns the octets
+    /// that this gives back. None if there is no such segment.
+    ///
+    /// # Errors
+    /// [`CommitError::Fatal`].
+    pub fn remove_oldest_segment(&mut self, through: u64) -> Result<Option<u64>, CommitError> {
+        let Writer {
+            disk,
+            layout,
+            health,
+            sealing,
+            ..
+        } = &self.writer;
+        health.check()?;
+        let dir = &layout.journal;
+        let oldest = segments::oldest(&**disk, dir).map_err(|error| health.fail(dir, "reading", error))?;
+        let Some(oldest) = oldest.filter(|oldest| oldest.last_seq <= through) else {
+            return Ok(None);
+        };
+        disk.remove(&oldest.path)
+            .map_err(|error| health.fail(&oldest.path, "removing", error))?;
+        disk.sync_dir(dir).map_err(|error| health.fail(dir, "syncing", error))?;
+        lock(&sealing.sizes).remove(&oldest.first_seq);
+        Ok(Some(oldest.bytes))
     }
 
     /// Makes relaxed batches durable.

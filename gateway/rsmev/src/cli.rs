@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// The journal: verify it, export it
     #[command(subcommand)]
     Journal(Journal),
+    /// Destroying journal segments whose term is over, by two people
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// The index, which is derived from the journal
     #[command(subcommand)]
     Index(Index),
@@ -360,6 +363,66 @@ pub(crate) struct JournalExport {
 pub(crate) enum ExportFormat {
     Json,
     Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// What was proposed, and what became of it
+    Show(OutputArg),
+    /// Propose to destroy the sealed journal segments that are wholly older than a date
+    Propose {
+        /// The date (2026-01-31, its beginning in UTC) or moment (RFC 3339); it must lie before the term of retention.journal
+        #[arg(long, value_name = "DATE")]
+        before: Before,
+        /// Also segments that the archive does not have
+        #[arg(long)]
+        unshipped: bool,
+        /// Why, for the act
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Approve the proposal of somebody else: it is carried out at once and cannot be undone
+    Approve {
+        /// Number of the proposal
+        #[arg(value_name = "PROPOSAL")]
+        id: u64,
+    },
+    /// Reject the proposal of somebody else
+    Reject {
+        /// Number of the proposal
+        #[arg(value_name = "PROPOSAL")]
+        id: u64,
+        /// Why, for the journal
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Withdraw one's own proposal
+    Withdraw {
+        /// Number of the proposal
+        #[arg(value_name = "PROPOSAL")]
+        id: u64,
+        /// Why, for the journal
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+}
+
+/// A date or a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before(pub(crate) Timestamp);
+
+impl std::str::FromStr for Before {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let date = text.parse::<jiff::civil::Date>().ok();
+        let moment = date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        moment
+            .map(|start| start.timestamp())
+            .or_else(|| text.parse().ok())
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a date such as 2026-01-31"))
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::command::{QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange};
+use engine::event::Person;
 use engine::names::{MessageId, Queue};
 use engine::registry::RegistryContent;
-use engine::{Engine, View};
+use engine::{DestructionStatus, Engine, View};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -43,6 +46,29 @@ pub(crate) enum Request {
     },
     /// A person takes note of the journal's cut.
     AcknowledgeCut {
+        /// The person's words.
+        reason: String,
+    },
+    /// What was proposed to be destroyed.
+    Destructions,
+    /// A person proposes to destroy the beginning of the journal.
+    ProposeDestruction {
+        /// Everything in it is older than this.
+        before: Timestamp,
+        /// Segments that the archive does not have may go, too.
+        unshipped: bool,
+        /// The person's words.
+        reason: String,
+    },
+    /// Another person approves it.
+    ApproveDestruction {
+        /// Number of the proposal.
+        id: u64,
+    },
+    /// A person withdraws or rejects it.
+    CloseDestruction {
+        /// Number of the proposal.
+        id: u64,
         /// The person's words.
         reason: String,
     },
@@ -110,11 +136,36 @@ pub(crate) struct Decided {
 }
 
 impl Request {
+    /// Whether it needs to be known who asks, which the kernel tells at the socket of a running gateway alone.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::ProposeDestruction { .. } | Self::ApproveDestruction { .. } | Self::CloseDestruction { .. }
+        )
+    }
+
+    /// How long its answer may take.
+    pub(crate) fn patience(&self) -> Duration {
+        match self {
+            // Years of records are read and verified.
+            Self::ApproveDestruction { .. } => Duration::from_hours(12),
+            _ => Duration::from_secs(120),
+        }
+    }
+
     /// Whether it can be answered without changing anything.
     pub(crate) fn only_looks(&self) -> bool {
         match self {
-            Self::Queues | Self::Queue { .. } | Self::Quarantine | Self::Registry | Self::RegistryFiles => true,
+            Self::Queues
+            | Self::Queue { .. }
+            | Self::Quarantine
+            | Self::Destructions
+            | Self::Registry
+            | Self::RegistryFiles => true,
             Self::Trace { .. }
+            | Self::ProposeDestruction { .. }
+            | Self::ApproveDestruction { .. }
+            | Self::CloseDestruction { .. }
             | Self::Decide { .. }
             | Self::AcknowledgeCut { .. }
             | Self::JournalEnd
@@ -128,6 +179,7 @@ pub(crate) trait Look {
     fn queues(&self) -> Result<Vec<QueueStatus>, String>;
     fn queue(&self, queue: &Queue, limit: usize) -> Result<Vec<QueuedMessage>, String>;
     fn quarantine(&self) -> Result<Vec<Quarantined>, String>;
+    fn destructions(&self) -> Result<Vec<DestructionStatus>, String>;
     fn registry(&self) -> RegistryContent;
     fn blob(&self, hash: &str) -> io::Result<Vec<u8>>;
 }
@@ -143,6 +195,10 @@ impl Look for Engine {
 
     fn quarantine(&self) -> Result<Vec<Quarantined>, String> {
         Ok(self.quarantine())
+    }
+
+    fn destructions(&self) -> Result<Vec<DestructionStatus>, String> {
+        Ok(self.destructions())
     }
 
     fn registry(&self) -> RegistryContent {
@@ -165,6 +221,10 @@ impl Look for View {
 
     fn quarantine(&self) -> Result<Vec<Quarantined>, String> {
         self.quarantine().map_err(text)
+    }
+
+    fn destructions(&self) -> Result<Vec<DestructionStatus>, String> {
+        self.destructions().map_err(text)
     }
 
     fn registry(&self) -> RegistryContent {
@@ -191,6 +251,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
             })
         }
         Request::Quarantine => at.quarantine().and_then(to_json),
+        Request::Destructions => at.destructions().and_then(to_json),
         Request::Registry => to_json(at.registry()),
         Request::RegistryFiles => {
             let content = at.registry();
@@ -201,6 +262,9 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
             })
         }
         Request::Trace { .. }
+        | Request::ProposeDestruction { .. }
+        | Request::ApproveDestruction { .. }
+        | Request::CloseDestruction { .. }
         | Request::Decide { .. }
         | Request::AcknowledgeCut { .. }
         | Request::JournalEnd
@@ -208,12 +272,37 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
     }
 }
 
-/// Carries a request out; `by` is who asks, for the journal. The error is a text for a person.
-pub(crate) async fn carry_out(engine: &Engine, request: Request, by: &str) -> Result<Value, String> {
+/// Carries a request out; the person is who asks, for the journal. The error is a text for a person.
+pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person) -> Result<Value, String> {
+    let by = person.name.as_str();
     match request {
-        Request::Queues | Request::Queue { .. } | Request::Quarantine | Request::Registry | Request::RegistryFiles => {
-            look(engine, &request)
+        Request::Queues
+        | Request::Queue { .. }
+        | Request::Quarantine
+        | Request::Destructions
+        | Request::Registry
+        | Request::RegistryFiles => look(engine, &request),
+        Request::ProposeDestruction {
+            before,
+            unshipped,
+            reason,
+        } => {
+            let proposed = engine
+                .propose_destruction(before, unshipped, person.clone(), reason)
+                .await;
+            let id = proposed.map_err(text)?;
+            let proposed = engine.destructions().into_iter().find(|proposed| proposed.id == id);
+            to_json(proposed.ok_or("the proposal was settled meanwhile")?)
         }
+        Request::ApproveDestruction { id } => {
+            to_json(engine.approve_destruction(id, person.clone()).await.map_err(text)?)
+        }
+        Request::CloseDestruction { id, reason } => to_json(
+            engine
+                .close_destruction(id, person.clone(), reason)
+                .await
+                .map_err(text)?,
+        ),
         Request::Trace { message_id } => {
             let engine = engine.clone();
             let traced = tokio::task::spawn_blocking(move || engine.trace(message_id))

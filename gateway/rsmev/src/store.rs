@@ -8,9 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::clock::SystemClock;
+use engine::event::Person;
 use engine::{Engine, Start, StartError, View};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use serde::de::DeserializeOwned;
@@ -22,9 +22,6 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::operator::{self, Request};
 use crate::settings::Settings;
-
-/// How long a command waits for the running gateway.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A way to the store, open until it is closed.
 pub(crate) enum Store {
@@ -39,7 +36,7 @@ pub(crate) enum Store {
         /// Where the engine's futures run.
         runtime: Runtime,
         /// Who asks, for the journal.
-        by: String,
+        by: Person,
     },
 }
 
@@ -85,7 +82,7 @@ impl Store {
     }
 
     fn open_stopped(settings: &Settings) -> Result<Self, Failure> {
-        let by = user_name(Uid::current());
+        let by = person(Uid::current());
         become_owner(&settings.node.data_dir)?;
         let identity = keys::load(&settings.keys)?;
         let start = Start {
@@ -113,6 +110,11 @@ impl Store {
                     "nothing was taken note of, because the cut was found only now and is in the journal from now on: \
                      {message}; {remedy}"
                 )));
+            }
+            Self::Stopped { .. } if request.needs_a_person() => {
+                return Err(Failure::refused(
+                    "the gateway is not running, so that nobody vouches for who asks",
+                ));
             }
             Self::Stopped { engine, runtime, by } => runtime
                 .block_on(operator::carry_out(engine, request, by))
@@ -146,8 +148,8 @@ pub(crate) fn start_failure(settings: &Settings, error: &StartError) -> Failure 
 fn ask_socket(socket: &Path, request: &Request) -> Result<Value, Failure> {
     let talk = || -> io::Result<Reply> {
         let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(request.patience()))?;
+        stream.set_write_timeout(Some(request.patience()))?;
         serde_json::to_writer(&mut stream, request)?;
         stream.write_all(b"\n")?;
         stream.shutdown(Shutdown::Write)?;
@@ -204,6 +206,14 @@ pub(crate) fn become_owner(dir: &Path) -> Result<(), Failure> {
         .and_then(|()| setgid(group))
         .and_then(|()| setuid(owner))
         .map_err(|error| Failure::refused(format!("cannot become {}: {error}", user_name(owner))))
+}
+
+/// A user as the journal names it.
+pub(crate) fn person(uid: Uid) -> Person {
+    Person {
+        name: user_name(uid),
+        uid: uid.as_raw(),
+    }
 }
 
 /// A user's name, or its number if it has none.

@@ -112,6 +112,7 @@ impl Engine {
             closed: None,
         };
         let house = House::new(now, &opened.store, snapshot_seq);
+        let identity = Arc::new((Arc::clone(&signer), certificate.clone()));
         let mut writer = Writer {
             shared: Arc::clone(&shared),
             store: opened.store,
@@ -135,7 +136,11 @@ impl Engine {
             path: shared.settings.data_dir.clone(),
             error,
         })?;
-        Ok(Self { shared, commands })
+        Ok(Self {
+            shared,
+            identity,
+            commands,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::command::{
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
+use crate::event::{Act, Destruction, Person};
 use crate::names::{MessageId, UpstreamName};
 use crate::offer::{Offer, OfferedAck};
 use crate::retention::Survivor;
@@ -34,6 +35,14 @@ pub(crate) enum Command {
         reply: Reply<NotedCut>,
     },
     Shipped(ShippedSegment, Reply<()>),
+    Propose(Box<Destruction>, Reply<u64>),
+    Approve(u64, Box<Act>, Reply<()>),
+    Close {
+        id: u64,
+        by: Person,
+        reason: String,
+        reply: Reply<()>,
+    },
     Registry {
         change: Box<RegistryChange>,
         by: String,
@@ -70,11 +79,14 @@ impl Command {
             Self::Accept(_, reply) => unavailable(reply, why),
             Self::Receive(_, _, reply) => unavailable(reply, why),
             Self::Take(_, reply) => unavailable(reply, why),
+            Self::Propose(_, reply) => unavailable(reply, why),
             Self::Acknowledge(_, reply) => unavailable(reply, why),
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
             | Self::Shipped(_, reply)
+            | Self::Approve(_, _, reply)
+            | Self::Close { reply, .. }
             | Self::ForwardStarted(_, _, reply)
             | Self::ForwardOutcome(_, _, reply)
             | Self::Decide { reply, .. } => unavailable(reply, why),

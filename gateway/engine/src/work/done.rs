@@ -31,7 +31,7 @@ pub(crate) struct Done {
     pub(crate) ticked: bool,
     pub(super) ticked_for: Vec<oneshot::Sender<()>>,
     pub(crate) copied: Option<(u64, bool)>,
-    pub(crate) snapshot: Option<Result<(), DumpError>>,
+    pub(crate) snapshot: Option<Result<u64, DumpError>>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
 }
 

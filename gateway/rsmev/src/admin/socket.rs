@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Engine;
+use engine::event::Person;
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::operator::{self, Request};
-use crate::store::user_name;
+use crate::store::person;
 
 /// Bound of a request in octets: a registry with its schemas fits many times.
 const REQUEST_BYTES: u64 = 64 << 20;
@@ -104,7 +105,7 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
         let mut line = Vec::new();
         let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
         tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
-        answer(engine, &line, &user_name(Uid::from_raw(caller.uid()))).await
+        answer(engine, &line, &person(Uid::from_raw(caller.uid()))).await
     } else {
         tracing::warn!(
             uid = caller.uid(),
@@ -117,7 +118,7 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
     tokio::time::timeout(PATIENCE, writing.write_all(&octets)).await?
 }
 
-async fn answer(engine: &Engine, line: &[u8], by: &str) -> Reply {
+async fn answer(engine: &Engine, line: &[u8], by: &Person) -> Reply {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return Reply::Error(format!("not a request that this gateway knows: {error}")),

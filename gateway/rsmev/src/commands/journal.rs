@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine::CheckpointVerifier;
 use engine::command::NotedCut;
+use engine::event::Act;
 use gost::Certificate;
 use journal::disk::RealDisk;
 use journal::read::Filter;
@@ -195,13 +196,17 @@ fn verify(
         Ok(report) => {
             let known = known.map(|known| (known, there));
             let end = end(dir, (session.as_ref(), known), range, &report);
-            let error = end.and_then(|()| expected.conclude(&report)).err();
+            let begin = match arguments.dir {
+                Some(_) => Ok(()),
+                None => beginning(range, &report, checkpoints.acts()),
+            };
+            let error = end.and(begin).and_then(|()| expected.conclude(&report)).err();
             (Some(report), error)
         }
         Err(error) => (None, Some(error.to_string())),
     };
     let (checked, through) = (checkpoints.checked(), checkpoints.last());
-    let signers: Vec<_> = signers.into_inner().into_iter().collect();
+    let signers: Vec<_> = signers.borrow().iter().cloned().collect();
     let torn = report.as_ref().and_then(|report| report.torn_tail.as_ref());
     if arguments.output.output == Output::Json {
         out.json(&Verified {
@@ -227,6 +232,12 @@ fn verify(
     if report.records == 0 {
         out.line("The journal has no records.")?;
     } else {
+        if let Some((act, _)) = engine::anchor(checkpoints.acts(), report.first_seq) {
+            out.line(format_args!(
+                "What was before record {} was destroyed by an act of {} and {}",
+                report.first_seq, act.destruction.by, act.approved_by
+            ))?;
+        }
         if report.first_seq > 1 && range.from.is_none() {
             out.line(format_args!(
                 "It begins with record {}; the digest of the record before it is {}",
@@ -261,6 +272,24 @@ fn verify(
         ))?;
     }
     Ok(())
+}
+
+/// Whether the journal begins with its first record, or an act tells of the destruction of what was before.
+fn beginning(range: Range, report: &Report, acts: &[(u64, Act)]) -> Result<(), String> {
+    let Report { first_seq, prev, .. } = report;
+    if range.from.is_some() || report.records == 0 || *first_seq == 1 {
+        return Ok(());
+    }
+    match engine::anchor(acts, *first_seq) {
+        Some((_, digest)) if digest == hex::encode(prev) => Ok(()),
+        Some(_) => Err(format!(
+            "record {first_seq} does not go on from the record that the act of destruction names as the last"
+        )),
+        None => Err(format!(
+            "the journal begins with record {first_seq}, and no act of two people in it tells of the destruction of what was \
+             before; restore it from a backup or the archive"
+        )),
+    }
 }
 
 /// Digests that the caller knows from elsewhere.

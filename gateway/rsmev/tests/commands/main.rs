@@ -7,4 +7,5 @@ mod keys;
 mod messages;
 mod place;
 mod registry;
+mod retention;
 mod serving;
