@@ -133,6 +133,14 @@ fn place_answer(
     let Some(about) = context.state.message(seq)? else {
         return unknown();
     };
+    if about.sender == Party::Gateway {
+        // Nobody waits for it, and in no queue would anybody see it.
+        return Ok(Err(format!(
+            "it is about the gateway's own notice {}, of which no system knows",
+            about.id
+        )
+        .into()));
+    }
     if about.message_type != MessageType::Request {
         // A status about an answer of ours goes to the provider that gave the answer.
         return Ok(Ok(Placement {

@@ -228,6 +228,26 @@ fn a_status_about_our_answer_goes_to_the_provider() {
     assert!(region.take("LAND", TakeFrom::Status).is_none(), "removed at hand-out");
 }
 
+// Found by random lives beside the reference: it was accepted for the gateway itself, in no queue, where nobody could see
+// it and nothing would ever end it.
+#[test]
+fn what_the_upstream_says_about_our_own_notice_waits_for_a_person() {
+    let mut region = Region::new();
+    let asked = from_upstream(id(&region, 1), "pass");
+    assert!(quarantined(&region.receive(asked).unwrap()).contains("federal may not request kind pass"));
+    let reason = "no".to_owned();
+    region.decide(1, QuarantineDecision::Reject { reason }).unwrap();
+    let notice = region.message(3).unwrap();
+    assert_eq!(notice.sender, Party::Gateway);
+    region.start_forward(3, notice.id).unwrap();
+    region.outcome(3, ForwardOutcome::Accepted).unwrap();
+    for (n, rejection) in [(5, true), (6, false)] {
+        let said = asynchronous(id(&region, n), notice.id, rejection);
+        let received = region.receive(said).unwrap();
+        assert!(quarantined(&received).contains("own notice"));
+    }
+}
+
 #[test]
 fn an_answer_without_a_request_is_no_request() {
     let mut region = Region::new();
