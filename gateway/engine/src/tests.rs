@@ -4,7 +4,7 @@ mod cut;
 mod cuts;
 mod destruction;
 mod faults;
-mod random;
+mod model;
 mod restart;
 mod retention;
 mod running;
