@@ -50,6 +50,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             Ok(())
         }),
         Event::ForwardOutcome { message, outcome } => forward_outcome(state, *message, at, outcome),
+        Event::Quarantined { message, cause } => hold(state, *message, at, cause),
         Event::Decided { message, decision, .. } => decided(state, *message, at, decision),
         Event::UpstreamAcknowledged { upstream, id } => {
             let key = keys::pulled(upstream, *id);
@@ -221,18 +222,7 @@ fn forward_outcome(state: &mut State<'_>, seq: u64, at: Micros, outcome: &Forwar
     match outcome {
         ForwardOutcome::Rejected { .. } => return reject(state, seq, at),
         ForwardOutcome::Quarantined { cause } => {
-            return change(state, seq, |state, seq, message| {
-                message.attempts.in_flight = false;
-                life::hold(
-                    state,
-                    seq,
-                    message,
-                    &Held {
-                        since: at,
-                        cause: cause.clone(),
-                    },
-                )
-            });
+            return hold(state, seq, at, cause);
         }
         _ => {}
     }
@@ -253,6 +243,18 @@ fn forward_outcome(state: &mut State<'_>, seq: u64, at: Micros, outcome: &Forwar
             ForwardOutcome::Rejected { .. } | ForwardOutcome::Quarantined { .. } => {}
         }
         Ok(())
+    })
+}
+
+/// A person must decide about a message.
+fn hold(state: &mut State<'_>, seq: u64, at: Micros, cause: &str) -> Result<(), IndexError> {
+    change(state, seq, |state, seq, message| {
+        message.attempts.in_flight = false;
+        let held = Held {
+            since: at,
+            cause: cause.to_owned(),
+        };
+        life::hold(state, seq, message, &held)
     })
 }
 

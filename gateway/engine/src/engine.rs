@@ -16,7 +16,7 @@ use crate::command::{
     RefusedCall, Take,
 };
 use crate::conditions::INDEX;
-use crate::error::IndexError;
+use crate::error::{IndexError, Unreadable};
 use crate::inspect;
 use crate::names::{MessageId, Mnemonic, NodeId, UpstreamName};
 use crate::offer::Offer;
@@ -135,6 +135,33 @@ impl Engine {
                 error: io::Error::other(error),
             })
         })
+    }
+
+    /// Reads a body of a message that is to be handed over. One that is damaged or missing is not only told: the message
+    /// goes to quarantine, so that those behind it have their turn.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn body_of(&self, seq: u64, location: Location) -> Result<Vec<u8>, Unreadable> {
+        let error = match self.body(location).await {
+            Ok(octets) => return Ok(octets),
+            Err(error) => error,
+        };
+        if let BodyError::Io { .. } = error {
+            return Err(Unreadable::Now(error));
+        }
+        let cause = error.to_string();
+        tracing::error!(seq, cause, "a stored message cannot be read");
+        let command = |reply| Command::Unreadable {
+            seq,
+            place: location,
+            cause: cause.clone(),
+            reply: Some(reply),
+        };
+        match self.ask(command).await {
+            Ok(true) => Err(Unreadable::Quarantined(cause)),
+            Ok(false) | Err(_) => Err(Unreadable::Now(error)),
+        }
     }
 
     /// Lanes of an upstream that have something waiting.

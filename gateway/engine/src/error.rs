@@ -69,6 +69,17 @@ pub enum IndexError {
     Files(String),
 }
 
+/// Why a message cannot be handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// What is stored is not what was written; the message is in quarantine now.
+    #[error("in quarantine: {0}")]
+    Quarantined(String),
+    /// It may be readable later, or at another place.
+    #[error(transparent)]
+    Now(#[from] journal::BodyError),
+}
+
 /// Why a registry change was not made. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {

@@ -87,6 +87,13 @@ pub enum Event {
         /// What.
         outcome: ForwardOutcome,
     },
+    /// A message cannot be handed over, because what the spool holds of it is not what was written: a person must decide.
+    Quarantined {
+        /// Which.
+        message: u64,
+        /// What is wrong, and where.
+        cause: String,
+    },
     /// A person decided about a message.
     Decided {
         /// Which.
@@ -259,7 +266,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 28] = [
+    pub const TYPES: [&'static str; 29] = [
         "started",
         "stopped",
         "accepted",
@@ -270,6 +277,7 @@ impl Event {
         "schema_rejected",
         "forward_started",
         "forward_outcome",
+        "quarantined",
         "decided",
         "upstream_acknowledged",
         "registry",

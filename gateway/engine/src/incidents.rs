@@ -23,11 +23,19 @@ pub enum IncidentKind {
     UncleanEnd,
     /// The index could not be trusted and was built anew.
     IndexRebuilt,
+    /// The spool does not hold what was written: a message went to quarantine, or is lost if it had ended.
+    SpoolDamaged,
 }
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::DiskLow, Self::DiskRecovered, Self::UncleanEnd, Self::IndexRebuilt];
+    pub const ALL: [Self; 5] = [
+        Self::DiskLow,
+        Self::DiskRecovered,
+        Self::UncleanEnd,
+        Self::IndexRebuilt,
+        Self::SpoolDamaged,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -37,6 +45,7 @@ impl IncidentKind {
             Self::DiskRecovered => "disk_recovered",
             Self::UncleanEnd => "unclean_end",
             Self::IndexRebuilt => "index_rebuilt",
+            Self::SpoolDamaged => "spool_damaged",
         }
     }
 }

@@ -52,7 +52,7 @@ pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
 pub use destruction::{DestructionStatus, Stage, anchor};
 pub use engine::{Engine, Rebuilt, Start, known_position, rebuild_index};
-pub use error::{IndexError, RegistryError, StartError};
+pub use error::{IndexError, RegistryError, StartError, Unreadable};
 pub use incidents::IncidentKind;
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use settings::{RetentionRule, Settings};

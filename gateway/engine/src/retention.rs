@@ -99,6 +99,15 @@ pub(crate) fn copy_forward(
                 Err(BodyError::Gone(_)) => {}
                 Err(error) => {
                     tracing::error!(segment, seq, %error, "a body cannot be copied forward; its segment stays");
+                    let unreadable = Command::Unreadable {
+                        seq,
+                        place: from,
+                        cause: error.to_string(),
+                        reply: None,
+                    };
+                    if matches!(error, BodyError::Damaged(_)) && !hand_over(unreadable) {
+                        return Ok(false);
+                    }
                     complete = false;
                 }
             }

@@ -17,6 +17,7 @@ use crate::decide::sweep::Sweep;
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
+use crate::incidents::IncidentKind;
 use crate::names::Party;
 use crate::offer::{self, Offer};
 use crate::refusals::{Limiter, Window};
@@ -193,6 +194,23 @@ impl<'a> Work<'a> {
             Command::ForwardOutcome(seq, outcome, reply) => {
                 let decision = self.decide(|context| decide::forward::outcome(context, seq, outcome))?;
                 self.settle(decision, reply)
+            }
+            Command::Unreadable {
+                seq,
+                place,
+                cause,
+                reply,
+            } => {
+                let decision = self.decide(|context| decide::quarantine::unreadable(context, seq, &place, &cause))?;
+                if matches!(decision.answer, Ok(true)) {
+                    let text = format!("message {seq} cannot be handed over: {cause}");
+                    let shared = &self.desk.shared;
+                    shared.incidents.tell(IncidentKind::SpoolDamaged, text, self.now);
+                }
+                match reply {
+                    Some(reply) => self.settle(decision, reply),
+                    None => decision.events.into_iter().try_for_each(|event| self.record(event)),
+                }
             }
             Command::Decide {
                 seq,

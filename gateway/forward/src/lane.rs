@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use engine::Unreadable;
 use engine::command::{ForwardOutcome, Lane, LaneHead, MessageType, NOTICE_FORMAT, Notice};
 use engine::names::MessageId;
-use journal::{BodyError, Location};
+use journal::Location;
 use smev3::client::{BuildError, ClientError, Dispatch, DispatchContent, Outgoing};
 use smev3::stored::ExchangeNote;
 
@@ -80,6 +81,11 @@ async fn attempt(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead) -> Step {
     let outgoing = match prepare(shared, head, id).await {
         Ok(outgoing) => outgoing,
         Err(Unprepared::Never(cause)) => return quarantine(shared, head, cause).await,
+        Err(Unprepared::Quarantined(cause)) => {
+            in_quarantine(head, &cause);
+            shared.counters.forwarded(Forwarded::Quarantined);
+            return Step::Left;
+        }
         Err(Unprepared::NotNow(cause)) => {
             tracing::warn!(upstream = %lane.upstream, message = %head.message.message_id, "{cause}");
             return Step::Wait;
@@ -184,13 +190,15 @@ enum Unprepared {
     Never(String),
     /// It may be later.
     NotNow(String),
+    /// It is in quarantine already.
+    Quarantined(String),
 }
 
-impl From<BodyError> for Unprepared {
-    fn from(error: BodyError) -> Self {
+impl From<Unreadable> for Unprepared {
+    fn from(error: Unreadable) -> Self {
         match error {
-            BodyError::Damaged(_) => Self::Never(format!("the stored message cannot be read: {error}")),
-            BodyError::Gone(_) | BodyError::Io { .. } => Self::NotNow(format!("the stored message: {error}")),
+            Unreadable::Quarantined(cause) => Self::Quarantined(cause),
+            Unreadable::Now(error) => Self::NotNow(format!("the stored message: {error}")),
         }
     }
 }
@@ -199,10 +207,12 @@ impl From<BodyError> for Unprepared {
 async fn prepare(shared: &Arc<Shared>, head: &LaneHead, id: MessageId) -> Result<Outgoing, Unprepared> {
     let mut parts = Vec::with_capacity(head.message.parts.len());
     for (_, location) in &head.message.parts {
-        parts.push(shared.engine.body(*location).await?);
+        parts.push(shared.engine.body_of(head.message.seq, *location).await?);
     }
     let reply_to = match &head.message.exchange_note {
-        Some(location) if head.message.message_type != MessageType::Request => reply_to(shared, location).await?,
+        Some(location) if head.message.message_type != MessageType::Request => {
+            reply_to(shared, head.message.seq, location).await?
+        }
         _ => None,
     };
     let (client, format) = (shared.client.clone(), head.message.format.clone());
@@ -240,8 +250,8 @@ async fn prepare(shared: &Arc<Shared>, head: &LaneHead, id: MessageId) -> Result
     })
 }
 
-async fn reply_to(shared: &Arc<Shared>, location: &Location) -> Result<Option<String>, Unprepared> {
-    let note = shared.engine.body(*location).await?;
+async fn reply_to(shared: &Arc<Shared>, seq: u64, location: &Location) -> Result<Option<String>, Unprepared> {
+    let note = shared.engine.body_of(seq, *location).await?;
     let note = ExchangeNote::decode(&note).map_err(|error| Unprepared::Never(error.to_string()))?;
     Ok(note.upstream_reply_to)
 }

@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod damage;
 mod machine;
 mod space;
 mod storage;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use engine::Engine;
 use engine::clock::Clock;
 use engine::command::{Delivery, Incoming, RefusedCall, Take};
 use engine::names::{MessageId, Mnemonic};
 use engine::registry::Registry;
+use engine::{Engine, Unreadable};
 
 use super::DOOR;
 use super::budget::{Exhausted, Held, PATIENCE, overhead};
@@ -22,6 +22,9 @@ use crate::envelope::Operation;
 use crate::fault::{Fault, FaultName};
 use crate::stored::ExchangeNote;
 use crate::version::Version;
+
+/// Messages that one call passes over at most because what is stored of them is damaged.
+const DAMAGED: u32 = 16;
 
 /// Handles calls; knows nothing of HTTP.
 pub(super) struct Exchange {
@@ -215,22 +218,30 @@ impl super::Inner {
         registry: Arc<Registry>,
         mut held: Held,
     ) -> Result<(Answer, Held), Fault> {
-        let Some(delivery) = self.exchange.engine.take(take).await? else {
-            return Ok((answer::empty(version, operation), held));
+        let mut damaged = 0;
+        let (delivery, turn, (envelope, contents, note)) = loop {
+            let Some(delivery) = self.exchange.engine.take(take.clone()).await? else {
+                return Ok((answer::empty(version, operation), held));
+            };
+            let id = delivery.message_id;
+            let until = tokio::time::Instant::now() + PATIENCE;
+            held.grow_until(answer::room(&delivery), until)
+                .await
+                .map_err(|Exhausted| {
+                    tracing::warn!(message = %id, "there is no room for a message that was handed out: it will be again");
+                    Fault::failure()
+                })?;
+            let turn = self.exchange.workers.turn().await;
+            match self.exchange.bodies(&delivery).await {
+                Ok(bodies) => break (delivery, turn, bodies),
+                // A person has it now, and the next one has its turn.
+                Err(Unreadable::Quarantined(_)) if damaged < DAMAGED => damaged += 1,
+                Err(error) => {
+                    tracing::error!(message = %id, %error, "a message that was handed out cannot be read from the spool");
+                    return Err(Fault::failure());
+                }
+            }
         };
-        let id = delivery.message_id;
-        let until = tokio::time::Instant::now() + PATIENCE;
-        held.grow_until(answer::room(&delivery), until)
-            .await
-            .map_err(|Exhausted| {
-                tracing::warn!(message = %id, "there is no room for a message that was handed out: it will be again");
-                Fault::failure()
-            })?;
-        let turn = self.exchange.workers.turn().await;
-        let (envelope, contents, note) = self.exchange.bodies(&delivery).await.map_err(|error| {
-            tracing::error!(message = %id, %error, "a message that was handed out cannot be read from the spool");
-            Fault::failure()
-        })?;
         // Room or not: no more do so at once than there are workers.
         held.add(overhead(&envelope, u64::MAX));
         let inner = Arc::clone(self);
@@ -345,18 +356,18 @@ impl Exchange {
             .await;
     }
 
-    async fn bodies(&self, delivery: &Delivery) -> Result<(Vec<u8>, Vec<Vec<u8>>, ExchangeNote), journal::BodyError> {
+    async fn bodies(&self, delivery: &Delivery) -> Result<(Vec<u8>, Vec<Vec<u8>>, ExchangeNote), Unreadable> {
         let mut envelope = Vec::new();
         let mut contents = Vec::new();
         for (number, location) in &delivery.parts {
-            let octets = self.engine.body(*location).await?;
+            let octets = self.engine.body_of(delivery.seq, *location).await?;
             match number {
                 0 => envelope = octets,
                 _ => contents.push(octets),
             }
         }
         let note = match &delivery.exchange_note {
-            Some(location) => self.engine.body(*location).await?,
+            Some(location) => self.engine.body_of(delivery.seq, *location).await?,
             None => Vec::new(),
         };
         Ok((envelope, contents, ExchangeNote::decode(&note).unwrap_or_default()))

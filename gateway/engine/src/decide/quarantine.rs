@@ -1,5 +1,7 @@
 //! A person's decisions: about a message, and about the journal's cut.
 
+use journal::Location;
+
 use crate::command::{NotedCut, NoticeReason, QuarantineDecision, Refusal, Standing};
 use crate::error::IndexError;
 use crate::event::{Decided, Event, Placement};
@@ -55,6 +57,42 @@ pub(crate) fn decide(
         (QuarantineDecision::Reject { .. }, Life::Leased { .. }) => stands(Standing::HandedOut),
         (QuarantineDecision::Reject { .. }, Life::Finished { .. }) => stands(Standing::Ended),
     }
+}
+
+/// A body of a message cannot be read at `place`. `true` if the message still has it there: it goes to quarantine, unless
+/// it is there or has ended. `false` if whoever read it knew an old place.
+pub(crate) fn unreadable(
+    context: &Context<'_, '_>,
+    seq: u64,
+    place: &Location,
+    cause: &str,
+) -> Result<Decision<bool>, IndexError> {
+    let Some(message) = context.state.message(seq)? else {
+        return Ok(Decision::nothing(false));
+    };
+    // An answer is handed over with the note of its request.
+    let request = message
+        .about
+        .map(|about| context.state.message(about))
+        .transpose()?
+        .flatten();
+    let note = request.and_then(|request| request.note);
+    let parts = message.parts.iter().map(|(_, at)| at);
+    let mut places = parts.chain(&message.note).chain(&message.facts).chain(&note);
+    if !places.any(|at| at == place) {
+        return Ok(Decision::nothing(false));
+    }
+    let events = match message.state {
+        Life::Waiting | Life::Leased { .. } => {
+            let cause = format!("the stored message cannot be read: {cause}");
+            vec![Event::Quarantined { message: seq, cause }.into()]
+        }
+        Life::Quarantined | Life::Finished { .. } => Vec::new(),
+    };
+    Ok(Decision {
+        events,
+        answer: Ok(true),
+    })
 }
 
 /// A person takes note of the journal's cut.

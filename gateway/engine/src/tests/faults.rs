@@ -9,7 +9,8 @@ use testdisk::MemDisk;
 
 use super::{copy, rows};
 use crate::Engine;
-use crate::command::{Acknowledge, ForwardOutcome, Refusal, Take, TakeFrom};
+use crate::Unreadable;
+use crate::command::{Acknowledge, ForwardOutcome, QuarantineDecision, Refusal, Take, TakeFrom};
 use crate::event::Event;
 use crate::names::MessageId;
 use crate::testing::{Running, TellingDisk, evidence, id_at, mnemonic, participant, request, scratch, upstream};
@@ -292,4 +293,67 @@ async fn an_index_that_a_power_loss_left_behind_is_never_trusted() {
             assert_eq!(rows_of_messages(dir.path()), expected, "{}", image.display());
         }
     }
+}
+
+/// Changes an octet of what the spool holds of a message; and changes it back when it is called again.
+fn flip_body(dir: &Path, id: MessageId) {
+    let spool = dir.join("spool");
+    for entry in std::fs::read_dir(spool).unwrap() {
+        let path = entry.unwrap().path();
+        let mut octets = std::fs::read(&path).unwrap();
+        let name = *id.uuid().as_bytes();
+        if let Some(at) = octets.windows(16).position(|window| window == name) {
+            // Behind the head of the record.
+            octets[at + 40] ^= 1;
+            std::fs::write(path, octets).unwrap();
+            return;
+        }
+    }
+    panic!("the spool has no record of {id}");
+}
+
+#[tokio::test]
+async fn damage_in_the_spool_puts_exactly_the_messages_hit_aside() {
+    let dir = scratch();
+    let running = Running::new(dir.path());
+    let engine = running.region().await;
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        ids.push(accept(&engine, number, "plan").await.unwrap());
+    }
+    flip_body(dir.path(), ids[0]);
+    let take = Take {
+        participant: mnemonic("LAND"),
+        from: TakeFrom::Requests,
+        selector: None,
+    };
+    let taken = engine.take(take).await.unwrap().unwrap();
+    let place = taken.parts[0].1;
+    let read = engine.body_of(taken.seq, place).await;
+    assert!(matches!(read, Err(Unreadable::Quarantined(_))), "{read:?}");
+    let read = engine.body_of(taken.seq + 1, place).await;
+    assert!(
+        matches!(read, Err(Unreadable::Now(_))),
+        "it is no message of this place: {read:?}"
+    );
+    let held = engine.quarantine();
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].message_id, ids[0]);
+    assert!(held[0].cause.contains("is damaged at offset"), "{}", held[0].cause);
+    assert_eq!(deliver(&engine).await, ids[1]);
+    assert_eq!(deliver(&engine).await, ids[2]);
+
+    // Restored from a backup, it goes its way.
+    flip_body(dir.path(), ids[0]);
+    engine
+        .decide_quarantine(taken.seq, QuarantineDecision::Retry, "root")
+        .await
+        .unwrap();
+    engine.body_of(taken.seq, place).await.unwrap();
+    assert_eq!(deliver(&engine).await, ids[0]);
+    engine.shutdown().await;
+    assert_eq!(kinds(&running), ["spool_damaged"]);
+    let expected = rows(dir.path());
+    crate::rebuild_index(&running.settings, RealDisk::shared()).unwrap();
+    assert_eq!(rows(dir.path()), expected);
 }

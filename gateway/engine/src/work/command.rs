@@ -1,5 +1,6 @@
 //! What the writer is asked to do.
 
+use journal::Location;
 use tokio::sync::oneshot;
 
 use crate::command::{
@@ -50,6 +51,13 @@ pub(crate) enum Command {
     },
     ForwardStarted(u64, MessageId, Reply<()>),
     ForwardOutcome(u64, ForwardOutcome, Reply<()>),
+    /// A body of a message cannot be read where it lies.
+    Unreadable {
+        seq: u64,
+        place: Location,
+        cause: String,
+        reply: Option<Reply<bool>>,
+    },
     Decide {
         seq: u64,
         decision: QuarantineDecision,
@@ -81,6 +89,7 @@ impl Command {
             Self::Take(_, reply) => unavailable(reply, why),
             Self::Propose(_, reply) => unavailable(reply, why),
             Self::Acknowledge(_, reply) => unavailable(reply, why),
+            Self::Unreadable { reply: Some(reply), .. } => unavailable(reply, why),
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
@@ -94,6 +103,7 @@ impl Command {
                 let _ = reply.send(Err(RegistryError::Unavailable(why.to_owned())));
             }
             Self::Refused(_)
+            | Self::Unreadable { reply: None, .. }
             | Self::Tick(_)
             | Self::Copy(_)
             | Self::Copied { .. }
