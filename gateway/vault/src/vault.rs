@@ -1,0 +1,191 @@
+//! What seals and opens bodies.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::cipher::{Cipher, Keyed};
+use crate::error::{OpenError, SealError, VaultError};
+use crate::keyring::{DataKey, Keyring};
+use crate::master::MasterKey;
+use crate::sealed;
+
+/// How long a data key seals.
+const EPOCH: SignedDuration = SignedDuration::from_hours(24);
+/// Bodies that a data key seals at most, so that random nonces of 96 bits stay apart.
+const MOST: u64 = 1 << 32;
+/// A data key that has sealed so many is replaced at the next occasion.
+const ENOUGH: u64 = MOST / 2;
+
+/// Which body is sealed: what it is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyName {
+    /// Octets of the message's identifier.
+    pub message: [u8; 16],
+    /// Which part of the message.
+    pub part: u16,
+}
+
+/// Seals bodies under the current data key and opens those of all epochs, from any number of threads.
+pub struct Vault {
+    keyring: Keyring,
+    master: MasterKey,
+    cipher: Cipher,
+    keys: RwLock<Keys>,
+}
+
+struct Keys {
+    by_id: BTreeMap<u32, Arc<Usable>>,
+    current: Arc<Usable>,
+}
+
+struct Usable {
+    key: DataKey,
+    keyed: Keyed,
+    /// Bodies sealed by this process.
+    sealed: AtomicU64,
+}
+
+impl Usable {
+    fn new(key: DataKey) -> Arc<Self> {
+        let keyed = Keyed::new(key.cipher, &key.secret);
+        let sealed = AtomicU64::new(0);
+        Arc::new(Self { key, keyed, sealed })
+    }
+}
+
+impl Vault {
+    /// Opens the keyring in a folder, or makes one; from now on bodies are sealed with `cipher`. A start brings a new data
+    /// key, as how much the last one had sealed is not known.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the keyring cannot be read or written, is damaged, or belongs to another master key.
+    pub fn open(dir: &Path, master: MasterKey, cipher: Cipher, now: Timestamp) -> Result<Self, VaultError> {
+        let keyring = Keyring::new(dir);
+        let known = keyring.read(&master)?.unwrap_or_default();
+        let mut by_id: BTreeMap<u32, Arc<Usable>> = known.into_iter().map(|key| (key.id, Usable::new(key))).collect();
+        let current = add_key(&keyring, &master, cipher, &mut by_id, now)?;
+        Ok(Self {
+            keyring,
+            master,
+            cipher,
+            keys: RwLock::new(Keys { by_id, current }),
+        })
+    }
+
+    /// Whether a keyring is there, so that a master key is needed to read what was sealed.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        Keyring::new(dir).path().exists()
+    }
+
+    /// Wraps the data keys of a folder under another master key; no body is touched.
+    ///
+    /// # Errors
+    /// As [`Vault::open`]; without `Ok` the old master key is the one that holds, or, if only the last sync failed, either.
+    pub fn rewrap(dir: &Path, old: &MasterKey, new: &MasterKey) -> Result<usize, VaultError> {
+        let keyring = Keyring::new(dir);
+        let keys = keyring.read(old)?.unwrap_or_default();
+        keyring.write(new, keys.iter())?;
+        Ok(keys.len())
+    }
+
+    /// The cipher of new bodies.
+    #[must_use]
+    pub fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
+    /// The id of the current data key.
+    #[must_use]
+    pub fn current_key(&self) -> u32 {
+        self.current().key.id
+    }
+
+    /// Seals a body; the result is longer by at most 40 octets.
+    ///
+    /// # Errors
+    /// [`SealError`]; the body must not be stored in the open instead.
+    pub fn seal(&self, name: BodyName, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let current = self.current();
+        if current.sealed.fetch_add(1, Ordering::Relaxed) >= MOST {
+            return Err(SealError::UsedUp);
+        }
+        sealed::seal(current.key.id, &current.keyed, name, plain)
+    }
+
+    /// Opens a sealed body.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_body(&self, name: BodyName, sealed: Vec<u8>) -> Result<Vec<u8>, OpenError> {
+        let id = sealed::key_id(&sealed)?;
+        let key = {
+            let keys = self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            keys.by_id.get(&id).map(Arc::clone)
+        };
+        let key = key.ok_or(OpenError::UnknownKey(id))?;
+        sealed::open(id, &key.keyed, name, sealed)
+    }
+
+    /// Brings a new data key if the current one is old or has sealed much; to be called every few minutes. Tells the new
+    /// key's id.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the keyring cannot be written: the current key goes on until it is used up.
+    pub fn renew(&self, now: Timestamp) -> Result<Option<u32>, VaultError> {
+        let current = self.current();
+        let age = now.duration_since(current.key.created);
+        if age.abs() < EPOCH && current.sealed.load(Ordering::Relaxed) < ENOUGH {
+            return Ok(None);
+        }
+        let mut keys = self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Keys { by_id, current } = &mut *keys;
+        *current = add_key(&self.keyring, &self.master, self.cipher, by_id, now)?;
+        Ok(Some(current.key.id))
+    }
+
+    fn current(&self) -> Arc<Usable> {
+        let keys = self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(&keys.current)
+    }
+}
+
+/// A new data key, on stable storage before it is used.
+fn add_key(
+    keyring: &Keyring,
+    master: &MasterKey,
+    cipher: Cipher,
+    by_id: &mut BTreeMap<u32, Arc<Usable>>,
+    now: Timestamp,
+) -> Result<Arc<Usable>, VaultError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    getrandom::fill(secret.as_mut()).map_err(|error| VaultError::Entropy(error.to_string()))?;
+    let last = by_id.last_key_value().map_or(0, |(id, _)| *id);
+    let key = Usable::new(DataKey {
+        id: last + 1,
+        cipher,
+        created: now,
+        secret,
+    });
+    keyring.write(master, by_id.values().map(|known| &known.key).chain([&key.key]))?;
+    by_id.insert(key.key.id, Arc::clone(&key));
+    Ok(key)
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault")
+            .field("keyring", &self.keyring)
+            .field("cipher", &self.cipher)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
