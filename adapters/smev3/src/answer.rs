@@ -7,6 +7,7 @@ pub(crate) mod notice;
 use std::sync::Arc;
 
 use engine::command::{Accepted, Delivery, MessageType};
+use engine::event::BodyName;
 use engine::names::{MessageId, Mnemonic, Party};
 use engine::registry::Registry;
 use jiff::Timestamp;
@@ -183,11 +184,11 @@ fn sign(author: &Author, version: Version, element: &str) -> Result<String, Sign
 /// Octets of memory that a hand-over of a message takes, the tree not counted: everything as it is read from the spool and
 /// once more in the answer, and the envelope as it is put together, signed, and put together again.
 pub fn room(delivery: &Delivery) -> u64 {
-    let parts = delivery.parts.iter().map(|(number, location)| {
-        let copies = if *number == 0 { 6 } else { 2 };
-        copies * u64::from(location.len)
+    let parts = delivery.parts.iter().map(|body| {
+        let copies = if body.name == BodyName::Part(0) { 6 } else { 2 };
+        copies * u64::from(body.place.len)
     });
-    let note = delivery.exchange_note.map_or(0, |location| u64::from(location.len));
+    let note = delivery.exchange_note.map_or(0, |note| u64::from(note.place.len));
     parts.sum::<u64>() + note
 }
 

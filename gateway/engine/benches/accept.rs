@@ -188,6 +188,7 @@ async fn whole(dir: &Path, options: &Options) -> Measured {
     settings.queue_messages = u64::MAX;
     settings.disk_reserve = Some(0);
     let engine = Engine::start(Start {
+        at_rest: None,
         settings,
         clock: Arc::new(SystemClock),
         disk: RealDisk::shared(),

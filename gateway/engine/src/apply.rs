@@ -81,6 +81,10 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             state.remove(keys::journal_cut());
             Ok(())
         }
+        Event::DataKey { id, .. } => {
+            state.put(keys::data_key(), id);
+            Ok(())
+        }
         Event::Relocated { message, body, to, .. } => relocated(state, *message, *body, *to),
         Event::SpoolRemoved { segment } => {
             let copies = keys::copies(*segment);
@@ -114,6 +118,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
         | Event::Stopped
         | Event::Refused { .. }
         | Event::Incident { .. }
+        | Event::MasterKey { .. }
         | Event::Checkpoint { .. }
         | Event::Snapshot { .. } => Ok(()),
     }

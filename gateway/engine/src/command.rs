@@ -7,7 +7,7 @@ mod keeping;
 mod operator;
 mod refusal;
 
-pub use delivery::{Acknowledge, Acknowledged, Delivery, NOTICE_FORMAT, Notice, NoticeReason, Take, TakeFrom};
+pub use delivery::{Acknowledge, Acknowledged, BodyRef, Delivery, NOTICE_FORMAT, Notice, NoticeReason, Take, TakeFrom};
 pub use forward::{ForwardOutcome, Lane, LaneHead};
 pub use incoming::{
     Accepted, Answer, AnswerTo, AttachmentFault, Content, Evidence, Incoming, MessageType, Part, PayloadRoot, Received,

@@ -23,6 +23,7 @@ use crate::command::Refusal;
 use crate::error::IndexError;
 use crate::event::Event;
 use crate::names::MessageId;
+use crate::protection::SpoolBody;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::state::State;
@@ -90,9 +91,11 @@ pub(crate) struct Planned {
 /// Bodies that go with an accept event.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
-    pub(crate) parts: Vec<(u16, Vec<u8>)>,
-    pub(crate) note: Option<Vec<u8>>,
-    pub(crate) facts: Option<Vec<u8>>,
+    pub(crate) parts: Vec<(u16, SpoolBody)>,
+    pub(crate) note: Option<SpoolBody>,
+    pub(crate) facts: Option<SpoolBody>,
+    /// Of a message of the gateway: part 0 before it is sealed.
+    pub(crate) notice: Option<Vec<u8>>,
 }
 
 impl From<Event> for Planned {

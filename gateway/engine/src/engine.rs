@@ -8,18 +8,20 @@ use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use journal::{BodyError, Location};
+use journal::BodyError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use vault::SealError;
 
 use crate::command::{
-    Accepted, Acknowledge, Acknowledged, Delivery, ForwardOutcome, Incoming, Lane, LaneHead, Received, Refusal,
-    RefusedCall, Take,
+    Accepted, Acknowledge, Acknowledged, BodyRef, Delivery, ForwardOutcome, Incoming, Lane, LaneHead, Received,
+    Refusal, RefusedCall, Take,
 };
 use crate::conditions::INDEX;
 use crate::error::{IndexError, Unreadable};
 use crate::inspect;
 use crate::names::{MessageId, Mnemonic, NodeId, UpstreamName};
-use crate::offer::Offer;
+use crate::offer::{self, Offer, OfferedPull};
+use crate::protection::Protection;
 use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::state::State;
@@ -47,7 +49,7 @@ impl Engine {
     /// # Errors
     /// Why it was refused; nothing was changed then.
     pub async fn accept(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
-        let offer = Box::new(incoming.into());
+        let offer = self.seal(incoming, Offer::new).await?;
         self.ask(|reply| Command::Accept(offer, reply)).await
     }
 
@@ -56,8 +58,29 @@ impl Engine {
     /// # Errors
     /// `Unavailable`: pull again later. `Attachments`: it should not have been read as a whole message.
     pub async fn receive(&self, upstream: &UpstreamName, incoming: Incoming) -> Result<Received, Refusal> {
-        let offer = Box::new(Offer::pulled(upstream, incoming));
-        self.ask(|reply| Command::Receive(upstream.clone(), offer, reply)).await
+        let upstream = upstream.clone();
+        let seal = move |incoming, protection: &Protection| OfferedPull::new(&upstream, incoming, protection);
+        let pulled = self.seal(incoming, seal).await?;
+        self.ask(|reply| Command::Receive(pulled, reply)).await
+    }
+
+    /// Seals a message in the caller's task, or, a large one, off the async threads.
+    async fn seal<T: Send + 'static>(
+        &self,
+        incoming: Incoming,
+        seal: impl FnOnce(Incoming, &Protection) -> Result<T, SealError> + Send + 'static,
+    ) -> Result<Box<T>, Refusal> {
+        let sealed = if offer::is_large(&incoming) {
+            let protection = self.shared.spool.protection.clone();
+            tokio::task::spawn_blocking(move || seal(incoming, &protection))
+                .await
+                .map_err(|error| Refusal::Unavailable(error.to_string()))?
+        } else {
+            seal(incoming, &self.shared.spool.protection)
+        };
+        sealed
+            .map(Box::new)
+            .map_err(|error| Refusal::Unavailable(error.to_string()))
     }
 
     /// Our Ack for a pulled message reached the upstream: from now its identifier is remembered for 30 days more (I3).
@@ -125,10 +148,10 @@ impl Engine {
     ///
     /// # Errors
     /// It is gone (its retention is over), damaged, or cannot be read.
-    pub async fn body(&self, location: Location) -> Result<Vec<u8>, BodyError> {
+    pub async fn body(&self, body: BodyRef) -> Result<Vec<u8>, BodyError> {
         let shared = Arc::clone(&self.shared);
         let path = shared.settings.data_dir.clone();
-        let read = tokio::task::spawn_blocking(move || shared.body(&location)).await;
+        let read = tokio::task::spawn_blocking(move || shared.body(&body)).await;
         read.unwrap_or_else(|error| {
             Err(BodyError::Io {
                 path,
@@ -142,8 +165,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub async fn body_of(&self, seq: u64, location: Location) -> Result<Vec<u8>, Unreadable> {
-        let error = match self.body(location).await {
+    pub async fn body_of(&self, seq: u64, body: BodyRef) -> Result<Vec<u8>, Unreadable> {
+        let error = match self.body(body).await {
             Ok(octets) => return Ok(octets),
             Err(error) => error,
         };
@@ -154,7 +177,7 @@ impl Engine {
         tracing::error!(seq, cause, "a stored message cannot be read");
         let command = |reply| Command::Unreadable {
             seq,
-            place: location,
+            place: body.place,
             cause: cause.clone(),
             reply: Some(reply),
         };

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use vault::VaultError;
+
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -38,6 +40,29 @@ pub enum StartError {
         path: PathBuf,
         /// What is wrong.
         error: std::io::Error,
+    },
+    /// The keyring cannot be used.
+    #[error("protection at rest: {0}")]
+    Vault(#[from] VaultError),
+    /// Bodies were sealed, and no master key is given.
+    #[error(
+        "protection at rest: bodies were sealed under data key {used}, and there is no master key to open them with"
+    )]
+    NoMasterKey {
+        /// Id of the newest data key.
+        used: u32,
+    },
+    /// The keyring lacks a data key that bodies were sealed under.
+    #[error(
+        "protection at rest: bodies were sealed under data key {used}, which is not in {}: put the file back from a \
+         backup, or give these bodies up with `rsmev serve --accept-lost-keys`",
+        path.display()
+    )]
+    LostKeys {
+        /// Folder of the keyring.
+        path: PathBuf,
+        /// Id of the newest data key.
+        used: u32,
     },
     /// The operating system refused.
     #[error("{}: {error}", path.display())]

@@ -178,6 +178,22 @@ pub enum Event {
         /// The person's words.
         reason: String,
     },
+    /// Bodies are sealed under a new data key from now on.
+    DataKey {
+        /// Its id on the keyring.
+        id: u32,
+        /// The cipher's name.
+        cipher: String,
+    },
+    /// The data keys are wrapped under another master key.
+    MasterKey {
+        /// Tells the key; shows nothing of it.
+        fingerprint: String,
+        /// The same of the one before.
+        before: String,
+        /// Who.
+        by: String,
+    },
     /// The gateway vouches for the journal up to here.
     Checkpoint {
         /// Sequence number of the record before.
@@ -266,7 +282,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 29] = [
+    pub const TYPES: [&'static str; 31] = [
         "started",
         "stopped",
         "accepted",
@@ -285,6 +301,8 @@ impl Event {
         "incident",
         "journal_cut",
         "journal_cut_acknowledged",
+        "data_key",
+        "master_key",
         "checkpoint",
         "snapshot",
         "relocated",

@@ -142,6 +142,11 @@ pub(crate) fn journal_cut() -> Key {
     Key::new(b'z').text("journal_cut")
 }
 
+/// `z data_key` → id of the newest data key.
+pub(crate) fn data_key() -> Key {
+    Key::new(b'z').text("data_key")
+}
+
 /// A key under construction, or the beginning that a family of keys shares.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(Vec<u8>);

@@ -1,11 +1,14 @@
-//! What is brought to the writer, with the beginning of the record that it may become: written and hashed in the
-//! caller's task, because the writer, who puts all records in a row, has the least time of all.
+//! What is brought to the writer, with the beginning of the record that it may become: sealed, written and hashed in
+//! the caller's task, because the writer, who puts all records in a row, has the least time of all.
 
 use journal::Prefix;
+use vault::SealError;
 
-use crate::command::{Acknowledge, AttachmentFault, Content, Incoming, Part};
-use crate::event::{Known, Receipt, SentMessage};
+use crate::command::{Acknowledge, AttachmentFault, Content, Incoming};
+use crate::decide::receive::Facts;
+use crate::event::{BodyName, Known, Receipt, SentMessage};
 use crate::names::{MessageId, Mnemonic, NodeId, Party, UpstreamName};
+use crate::protection::{LARGE, Protection, SpoolBody};
 
 /// A message that wants to be accepted.
 #[derive(Debug)]
@@ -16,15 +19,18 @@ pub(crate) struct Offer {
     /// For metrics.
     pub(crate) door: &'static str,
     pub(crate) node: Option<NodeId>,
-    pub(crate) parts: Vec<Part>,
-    pub(crate) exchange_note: Option<Vec<u8>>,
+    /// By their numbers.
+    pub(crate) parts: Vec<(u16, SpoolBody)>,
+    pub(crate) exchange_note: Option<SpoolBody>,
     pub(crate) attachments: Result<(), AttachmentFault>,
     pub(crate) file_references: bool,
     pub(crate) content: Content,
 }
 
-impl From<Incoming> for Offer {
-    fn from(incoming: Incoming) -> Self {
+impl Offer {
+    /// # Errors
+    /// A body cannot be sealed: it is not to be accepted.
+    pub(crate) fn new(incoming: Incoming, protection: &Protection) -> Result<Self, SealError> {
         let Incoming {
             door,
             sender,
@@ -42,7 +48,16 @@ impl From<Incoming> for Offer {
             evidence,
             content,
         } = incoming;
-        let files = parts.iter().filter(|part| part.number != 0).count();
+        let mut sealed = Vec::with_capacity(parts.len());
+        for part in parts {
+            // One after the other, so that only one of them is there twice.
+            let body = BodyName::Part(part.number);
+            sealed.push((part.number, protection.seal(message_id, body, part.octets)?));
+        }
+        let exchange_note = exchange_note
+            .map(|note| protection.seal(message_id, BodyName::Note, note))
+            .transpose()?;
+        let files = sealed.iter().filter(|(number, _)| *number != 0).count();
         let sent = SentMessage {
             id: message_id,
             door: door.to_owned(),
@@ -55,26 +70,52 @@ impl From<Incoming> for Offer {
             attachments: u16::try_from(files).unwrap_or(u16::MAX),
             evidence: Some(evidence),
         };
-        Self {
+        Ok(Self {
             beginning: beginning(Known::Accepted(&sent)),
             sent,
             door,
             node,
-            parts,
+            parts: sealed,
             exchange_note,
             attachments,
             file_references,
             content,
-        }
+        })
     }
 }
 
-impl Offer {
-    /// What was pulled from an upstream is sent by the upstream, whatever it says itself.
-    pub(crate) fn pulled(upstream: &UpstreamName, incoming: Incoming) -> Self {
+/// A message that was pulled from an upstream.
+#[derive(Debug)]
+pub(crate) struct OfferedPull {
+    pub(crate) upstream: UpstreamName,
+    pub(crate) offer: Offer,
+    /// What placing it looks at.
+    pub(crate) facts: Facts,
+    /// The same for the spool, in case that it must be placed again.
+    pub(crate) stored_facts: SpoolBody,
+}
+
+impl OfferedPull {
+    /// It is sent by the upstream, whatever it says itself.
+    ///
+    /// # Errors
+    /// As [`Offer::new`].
+    pub(crate) fn new(upstream: &UpstreamName, incoming: Incoming, protection: &Protection) -> Result<Self, SealError> {
+        let facts = Facts::of(&incoming.content);
+        let octets = serde_json::to_vec(&facts).expect("facts are plain data, which JSON can hold");
         let sender = Party::Upstream(upstream.clone());
-        Incoming { sender, ..incoming }.into()
+        Ok(Self {
+            stored_facts: protection.seal(incoming.message_id, BodyName::Facts, octets)?,
+            facts,
+            offer: Offer::new(Incoming { sender, ..incoming }, protection)?,
+            upstream: upstream.clone(),
+        })
     }
+}
+
+/// Whether so much is to be sealed that it must not be done on an async thread.
+pub(crate) fn is_large(incoming: &Incoming) -> bool {
+    incoming.parts.iter().map(|part| part.octets.len()).sum::<usize>() >= LARGE
 }
 
 /// An Ack.

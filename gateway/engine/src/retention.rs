@@ -13,6 +13,7 @@ use crate::event::BodyName;
 use crate::keys;
 use crate::message::Message;
 use crate::names::MessageId;
+use crate::protection::SpoolBody;
 use crate::shared::Shared;
 use crate::state::{Rows, State, decode};
 use crate::work::Command;
@@ -27,7 +28,8 @@ pub(crate) struct Survivor {
     pub(crate) id: MessageId,
     pub(crate) body: BodyName,
     pub(crate) from: Location,
-    pub(crate) octets: Vec<u8>,
+    /// As it lies there, sealed or not.
+    pub(crate) stored: SpoolBody,
 }
 
 /// What to do with closed segments.
@@ -84,15 +86,22 @@ pub(crate) fn copy_forward(
             continue;
         };
         for (body, from) in bodies(&message).into_iter().filter(|(_, at)| at.segment == segment) {
-            match shared.bodies.read(&from, *message.id.uuid().as_bytes(), body.number()) {
+            match shared
+                .spool
+                .bodies
+                .read_flagged(&from, *message.id.uuid().as_bytes(), body.number())
+            {
                 Ok(read) => {
-                    octets += read.len();
+                    octets += read.octets.len();
                     waiting.push(Survivor {
                         seq,
                         id: message.id,
                         body,
                         from,
-                        octets: read,
+                        stored: SpoolBody {
+                            flags: read.flags,
+                            octets: read.octets,
+                        },
                     });
                 }
                 // It was moved or dropped meanwhile.

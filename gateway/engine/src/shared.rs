@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use journal::disk::Disk;
-use journal::{Bodies, BodyError, Location, Sizes};
+use journal::{BodyError, Location, Sizes};
 use tokio::sync::{Notify, watch};
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
+use crate::command::BodyRef;
 use crate::conditions::{Conditions, JOURNAL};
 use crate::error::IndexError;
 use crate::incidents::Incidents;
@@ -20,6 +21,7 @@ use crate::keys;
 use crate::message::JournalCut;
 use crate::metrics::EngineMetrics;
 use crate::names::UpstreamName;
+use crate::protection::Spool;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::state::State;
@@ -30,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) index: Arc<Index>,
-    pub(crate) bodies: Bodies,
+    pub(crate) spool: Spool,
     pub(crate) blobs: Blobs,
     pub(crate) conditions: Conditions,
     pub(crate) metrics: EngineMetrics,
@@ -53,7 +55,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         disk: Arc<dyn Disk>,
         index: Arc<Index>,
-        bodies: Bodies,
+        spool: Spool,
         blobs: Blobs,
         registry: Registry,
     ) -> Self {
@@ -63,7 +65,7 @@ impl Shared {
             clock,
             disk,
             index,
-            bodies,
+            spool,
             blobs,
             conditions,
             metrics: EngineMetrics::default(),
@@ -126,11 +128,11 @@ impl Shared {
     }
 
     /// Reads a body; one that was moved meanwhile at its new place.
-    pub(crate) fn body(&self, place: &Location) -> Result<Vec<u8>, BodyError> {
-        let mut place = *place;
+    pub(crate) fn body(&self, body: &BodyRef) -> Result<Vec<u8>, BodyError> {
+        let mut place = body.place;
         loop {
-            match self.bodies.read_record(&place) {
-                Ok(body) => return Ok(body.octets),
+            match self.spool.read(&place, body.message, body.name) {
+                Ok(octets) => return Ok(octets),
                 Err(BodyError::Gone(segment)) => match self.moved.to(&place) {
                     Some(next) => place = next,
                     None => return Err(BodyError::Gone(segment)),

@@ -5,6 +5,7 @@ mod cuts;
 mod destruction;
 mod faults;
 mod model;
+mod protection;
 mod restart;
 mod retention;
 mod running;

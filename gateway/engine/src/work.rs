@@ -20,6 +20,7 @@ use crate::event::{BodyName, Event};
 use crate::incidents::IncidentKind;
 use crate::names::Party;
 use crate::offer::{self, Offer};
+use crate::protection::SpoolBody;
 use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
 use crate::registry_change;
@@ -122,12 +123,12 @@ impl<'a> Work<'a> {
         self.done.commands += 1;
         match command {
             Command::Accept(offer, reply) => self.accept(*offer, reply),
-            Command::Receive(upstream, offer, reply) => {
-                let door = offer.door;
-                if let Some(refusal) = self.too_large(&offer) {
+            Command::Receive(pulled, reply) => {
+                let door = pulled.offer.door;
+                if let Some(refusal) = self.too_large(&pulled.offer) {
                     return self.settle(Decision::refuse(refusal), reply);
                 }
-                let decision = self.decide(|context| decide::receive::receive(context, &upstream, *offer))?;
+                let decision = self.decide(|context| decide::receive::receive(context, *pulled))?;
                 if let Ok(Received::Accepted(accepted)) = &decision.answer {
                     self.done.accepted.push((door, accepted.clone()));
                 }
@@ -155,6 +156,7 @@ impl<'a> Work<'a> {
                 self.settle(decision, reply)
             }
             Command::Refused(call) => self.refused(call),
+            Command::Tell(event) => self.record(event.into()),
             Command::Incident { kind, text, reply } => {
                 let event = Event::Incident { kind, text };
                 self.settle(
@@ -281,11 +283,11 @@ impl<'a> Work<'a> {
         /// What a segment spends on its own header and a record's.
         const OVERHEAD: u64 = 4096;
         let segment = self.desk.shared.settings.store.spool_segment_bytes;
-        let note = offer.exchange_note.as_ref().map_or(0, Vec::len);
+        let note = offer.exchange_note.as_ref().map_or(0, |note| note.octets.len());
         let largest = offer
             .parts
             .iter()
-            .map(|part| part.octets.len())
+            .map(|(_, body)| body.octets.len())
             .max()
             .unwrap_or(0)
             .max(note);
@@ -403,7 +405,7 @@ impl<'a> Work<'a> {
             id,
             body,
             from,
-            octets,
+            stored,
         } = survivor;
         let Some(message) = self.state.message(seq)? else {
             return Ok(());
@@ -416,7 +418,9 @@ impl<'a> Work<'a> {
         if place != Some(from) {
             return Ok(());
         }
-        let to = self.batch.put_body(*id.uuid().as_bytes(), body.number(), 0, &octets)?;
+        let to = self
+            .batch
+            .put_body(*id.uuid().as_bytes(), body.number(), stored.flags, &stored.octets)?;
         self.done.moved.push((from, to));
         self.record(
             Event::Relocated {
@@ -439,16 +443,25 @@ impl<'a> Work<'a> {
         if let Event::Accepted(accepted) = &mut event {
             let id = *accepted.sent.id.uuid().as_bytes();
             let admission = &mut accepted.admission;
+            let notice = bodies.notice.map(|octets| {
+                let sealed = self
+                    .desk
+                    .shared
+                    .spool
+                    .protection
+                    .seal(accepted.sent.id, BodyName::Part(0), octets);
+                sealed.map_err(|error| Failure::Fatal(format!("a notice cannot be sealed: {error}")))
+            });
             let batch = &mut self.batch;
-            admission.parts.reserve_exact(bodies.parts.len());
-            for (number, octets) in &bodies.parts {
-                admission.parts.push((*number, batch.put_body(id, *number, 0, octets)?));
+            let mut put = |body: SpoolBody, name: BodyName| batch.put_body(id, name.number(), body.flags, &body.octets);
+            for (number, body) in bodies
+                .parts
+                .into_iter()
+                .chain(notice.transpose()?.map(|body| (0, body)))
+            {
+                admission.parts.push((number, put(body, BodyName::Part(number))?));
             }
-            let mut put = |octets: Option<Vec<u8>>, name: BodyName| {
-                octets
-                    .map(|octets| batch.put_body(id, name.number(), 0, &octets))
-                    .transpose()
-            };
+            let mut put = |body: Option<SpoolBody>, name: BodyName| body.map(|body| put(body, name)).transpose();
             admission.note = put(bodies.note, BodyName::Note)?;
             admission.facts = put(bodies.facts, BodyName::Facts)?;
         }

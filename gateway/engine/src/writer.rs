@@ -197,6 +197,8 @@ impl Writer {
                 Ok(done)
             }
             Err(Failure::NoSpace(why)) => {
+                // Whoever hears of it may ask for the reason at once.
+                self.no_space(&why);
                 answers.fail(&why);
                 for command in commands {
                     match command {
@@ -206,7 +208,6 @@ impl Writer {
                         other => other.fail(&why),
                     }
                 }
-                self.no_space(&why);
                 Ok(done)
             }
             Err(Failure::Fatal(why)) => {

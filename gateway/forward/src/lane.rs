@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use engine::Unreadable;
-use engine::command::{ForwardOutcome, Lane, LaneHead, MessageType, NOTICE_FORMAT, Notice};
+use engine::command::{BodyRef, ForwardOutcome, Lane, LaneHead, MessageType, NOTICE_FORMAT, Notice};
 use engine::names::MessageId;
-use journal::Location;
 use smev3::client::{BuildError, ClientError, Dispatch, DispatchContent, Outgoing};
 use smev3::stored::ExchangeNote;
 
@@ -206,12 +205,12 @@ impl From<Unreadable> for Unprepared {
 /// Reads a message from the spool, writes it for the upstream and signs it, off the async threads.
 async fn prepare(shared: &Arc<Shared>, head: &LaneHead, id: MessageId) -> Result<Outgoing, Unprepared> {
     let mut parts = Vec::with_capacity(head.message.parts.len());
-    for (_, location) in &head.message.parts {
-        parts.push(shared.engine.body_of(head.message.seq, *location).await?);
+    for body in &head.message.parts {
+        parts.push(shared.engine.body_of(head.message.seq, *body).await?);
     }
     let reply_to = match &head.message.exchange_note {
-        Some(location) if head.message.message_type != MessageType::Request => {
-            reply_to(shared, head.message.seq, location).await?
+        Some(note) if head.message.message_type != MessageType::Request => {
+            reply_to(shared, head.message.seq, *note).await?
         }
         _ => None,
     };
@@ -250,8 +249,8 @@ async fn prepare(shared: &Arc<Shared>, head: &LaneHead, id: MessageId) -> Result
     })
 }
 
-async fn reply_to(shared: &Arc<Shared>, seq: u64, location: &Location) -> Result<Option<String>, Unprepared> {
-    let note = shared.engine.body_of(seq, *location).await?;
+async fn reply_to(shared: &Arc<Shared>, seq: u64, note: BodyRef) -> Result<Option<String>, Unprepared> {
+    let note = shared.engine.body_of(seq, note).await?;
     let note = ExchangeNote::decode(&note).map_err(|error| Unprepared::Never(error.to_string()))?;
     Ok(note.upstream_reply_to)
 }

@@ -66,13 +66,21 @@ impl Bodies {
     /// [`BodyError::Gone`] if the segment was removed: a relocated body has a new location, look it up once more.
     /// [`BodyError::Damaged`] if the record's CRC is wrong or it belongs to another message or part.
     pub fn read(&self, location: &Location, message: [u8; 16], part: u16) -> Result<Vec<u8>, BodyError> {
+        Ok(self.read_flagged(location, message, part)?.octets)
+    }
+
+    /// The same with the flags that were given when it was put.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_flagged(&self, location: &Location, message: [u8; 16], part: u16) -> Result<Body, BodyError> {
         let body = self.read_record(location)?;
         if body.message != message || body.part != part {
             return Err(self
                 .damage(location, "the record belongs to another message or part")
                 .into());
         }
-        Ok(body.octets)
+        Ok(body)
     }
 
     /// Reads whatever record lies at the location, checked against its length and its own CRC.
@@ -128,7 +136,9 @@ impl Bodies {
         }
     }
 
-    fn damage(&self, location: &Location, what: &'static str) -> BodyDamage {
+    /// Names the place of a body that cannot be what it should, as who gives flags and octets their meaning may find too.
+    #[must_use]
+    pub fn damage(&self, location: &Location, what: &'static str) -> BodyDamage {
         BodyDamage {
             file: spool_path(&self.dir, location.segment),
             offset: location.offset.into(),

@@ -57,6 +57,9 @@ pub(crate) struct Serve {
     /// For tests only: a clock that starts at TIME (RFC 3339) and runs RATE times as fast; shown in /ready
     #[arg(long, value_name = "TIME[xRATE]")]
     pub(crate) test_clock: Option<TestClock>,
+    /// Go on although data keys are lost that stored bodies are sealed under: these bodies cannot be read any more
+    #[arg(long)]
+    pub(crate) accept_lost_keys: bool,
 }
 
 /// `--test-clock TIME[xRATE]`
@@ -113,6 +116,31 @@ pub(crate) enum Keys {
     Csr(KeysCsr),
     /// Show certificates, or the public half of private keys
     Show(KeysShow),
+    /// The master key that protects stored message bodies
+    #[command(subcommand)]
+    Master(MasterKeyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MasterKeyCommand {
+    /// Make a master key
+    New {
+        /// File for it (mode 0600); must not exist
+        file: PathBuf,
+    },
+    /// Show which key a file holds: its fingerprint, never the key
+    Show {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Protect the gateway's data keys with another master key; no message body is rewritten
+    Rotate {
+        /// File of the new key, which the gateway must be able to read
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

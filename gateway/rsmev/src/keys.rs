@@ -9,6 +9,7 @@ use gost::{Certificate, Curve, KeyAlgorithm, Signer, SoftwareKey, SubjectName};
 use jiff::Timestamp;
 use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::cli::{CurveName, KeysCsr, KeysNew, KeysShow, Output};
 use crate::failure::Failure;
@@ -55,6 +56,7 @@ pub(crate) fn read_certificate(file: &Path) -> Result<Certificate, Failure> {
 /// Reads a private key, PEM.
 pub(crate) fn read_key(file: &Path) -> Result<SoftwareKey, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?;
+    let text = Zeroizing::new(text);
     SoftwareKey::from_pem(&text).map_err(|error| Failure::file(file, error))
 }
 

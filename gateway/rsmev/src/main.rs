@@ -18,6 +18,7 @@ mod failure;
 mod keys;
 mod links;
 mod logging;
+mod master_key;
 mod memory;
 mod metrics;
 mod operator;
@@ -66,6 +67,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Keys(Keys::New(arguments)) => keys::new(arguments, out),
         Command::Keys(Keys::Csr(arguments)) => keys::csr(arguments, out),
         Command::Keys(Keys::Show(arguments)) => keys::show(arguments, out),
+        Command::Keys(Keys::Master(command)) => master_key::run(command, settings, out),
         Command::Registry(command) => commands::registry::run(command, &settings()?, out),
         Command::Queue(command) => commands::queue::run(command, &settings()?, out),
         Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),

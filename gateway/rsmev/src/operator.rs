@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +15,9 @@ use engine::{DestructionStatus, Engine, View};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use vault::MasterKey;
 
+use crate::master_key::Rotated;
 use crate::registry_file::stored;
 
 /// A request of the command line; one JSON object on the admin socket.
@@ -71,6 +74,11 @@ pub(crate) enum Request {
         id: u64,
         /// The person's words.
         reason: String,
+    },
+    /// The data keys are wrapped under another master key.
+    RotateMasterKey {
+        /// File of the new one.
+        file: PathBuf,
     },
     /// The registry's content.
     Registry,
@@ -168,6 +176,7 @@ impl Request {
             | Self::CloseDestruction { .. }
             | Self::Decide { .. }
             | Self::AcknowledgeCut { .. }
+            | Self::RotateMasterKey { .. }
             | Self::JournalEnd
             | Self::RegistryApply { .. } => false,
         }
@@ -267,6 +276,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         | Request::CloseDestruction { .. }
         | Request::Decide { .. }
         | Request::AcknowledgeCut { .. }
+        | Request::RotateMasterKey { .. }
         | Request::JournalEnd
         | Request::RegistryApply { .. } => Err("this needs more than a look at the store".to_owned()),
     }
@@ -312,6 +322,12 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         }
         Request::Decide { ids, reason } => to_json(decide(engine, &ids, reason.as_deref(), by).await),
         Request::AcknowledgeCut { reason } => to_json(engine.acknowledge_journal_cut(by, &reason).await.map_err(text)?),
+        Request::RotateMasterKey { file } => {
+            let master = MasterKey::read(&file).map_err(text)?;
+            let now = master.fingerprint();
+            let before = engine.rotate_master_key(master, by).await?;
+            to_json(Rotated { before, now })
+        }
         Request::JournalEnd => to_json(engine.gauges().journal_last_seq),
         Request::RegistryApply { content, prune, blobs } => {
             let change = RegistryChange {

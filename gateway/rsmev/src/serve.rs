@@ -29,6 +29,7 @@ use crate::cli::{Serve, TestClock};
 use crate::failure::Failure;
 use crate::keys::{self, Identity};
 use crate::links::Links;
+use crate::master_key;
 use crate::metrics::{Metrics, Sources};
 use crate::settings::Settings;
 use crate::{build, door, logging, memory, store};
@@ -60,7 +61,7 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
         .build()
         .map_err(|error| Failure::refused(error.to_string()))?;
     let ended = runtime.block_on(async {
-        let gateway = Gateway::start(settings, arguments.test_clock.as_ref()).await?;
+        let gateway = Gateway::start(settings, arguments).await?;
         gateway.run(config).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -113,7 +114,8 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(settings: &Settings, test_clock: Option<&TestClock>) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, arguments: &Serve) -> Result<Self, Failure> {
+        let test_clock = arguments.test_clock.as_ref();
         let identity = keys::load(&settings.keys)?;
         let trusted = crate::links::trusted_signers(settings)?;
         let clock: Arc<dyn Clock> = match test_clock {
@@ -123,7 +125,7 @@ impl Gateway {
                 Arc::new(engine::clock::TestClock::new(clock.start, clock.rate))
             }
         };
-        let engine = start_engine(settings, &identity, &clock).await?;
+        let engine = start_engine(settings, &identity, &clock, arguments.accept_lost_keys).await?;
         // Disk and clock are known before the first caller comes.
         engine.tick().await;
         let door = door::bind(settings, &engine, &identity, &clock).await?;
@@ -214,10 +216,16 @@ impl Gateway {
     }
 }
 
-async fn start_engine(settings: &Settings, identity: &Identity, clock: &Arc<dyn Clock>) -> Result<Engine, Failure> {
+async fn start_engine(
+    settings: &Settings,
+    identity: &Identity,
+    clock: &Arc<dyn Clock>,
+    accept_lost_keys: bool,
+) -> Result<Engine, Failure> {
     let mut patience = LOCK_PATIENCE;
     loop {
         let start = Start {
+            at_rest: master_key::at_rest(settings, accept_lost_keys)?,
             settings: settings.engine(),
             clock: Arc::clone(clock),
             disk: journal::disk::RealDisk::shared(),

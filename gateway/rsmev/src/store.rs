@@ -20,6 +20,7 @@ use tokio::runtime::Runtime;
 use crate::admin::socket::Reply;
 use crate::failure::Failure;
 use crate::keys;
+use crate::master_key;
 use crate::operator::{self, Request};
 use crate::settings::Settings;
 
@@ -86,6 +87,7 @@ impl Store {
         become_owner(&settings.node.data_dir)?;
         let identity = keys::load(&settings.keys)?;
         let start = Start {
+            at_rest: master_key::at_rest(settings, false)?,
             settings: settings.engine(),
             clock: Arc::new(SystemClock),
             disk: journal::disk::RealDisk::shared(),

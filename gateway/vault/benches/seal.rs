@@ -19,7 +19,7 @@ fn main() {
 fn vault(cipher: Cipher) -> (tempfile::TempDir, Vault) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let master = MasterKey::generate().expect("a key");
-    let vault = Vault::open(dir.path(), master, cipher, Timestamp::now()).expect("a keyring");
+    let vault = Vault::open(dir.path(), master, cipher, 0, Timestamp::now()).expect("a keyring");
     (dir, vault)
 }
 

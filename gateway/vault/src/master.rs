@@ -69,7 +69,8 @@ impl MasterKey {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
             file.write_all(text.as_ref())?;
             file.sync_all()?;
-            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };
         write().map_err(|error| MasterKeyError::File {
             path: path.to_owned(),

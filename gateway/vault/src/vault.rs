@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use zeroize::Zeroizing;
@@ -34,12 +34,12 @@ pub struct BodyName {
 /// Seals bodies under the current data key and opens those of all epochs, from any number of threads.
 pub struct Vault {
     keyring: Keyring,
-    master: MasterKey,
     cipher: Cipher,
     keys: RwLock<Keys>,
 }
 
 struct Keys {
+    master: MasterKey,
     by_id: BTreeMap<u32, Arc<Usable>>,
     current: Arc<Usable>,
 }
@@ -57,24 +57,35 @@ impl Usable {
         let sealed = AtomicU64::new(0);
         Arc::new(Self { key, keyed, sealed })
     }
+
+    fn is_young(&self, now: Timestamp) -> bool {
+        now.duration_since(self.key.created).abs() < EPOCH
+    }
 }
 
 impl Vault {
-    /// Opens the keyring in a folder, or makes one; from now on bodies are sealed with `cipher`. A start brings a new data
-    /// key, as how much the last one had sealed is not known.
+    /// Opens the keyring in a folder, or makes one; from now on bodies are sealed with `cipher`, under the newest data key
+    /// while it is young, so that restarts do not make many. How much it has sealed is not known then, but no gateway
+    /// seals 2^32 bodies in an epoch. Nobody else may have the keyring open: the caller holds a lock.
+    ///
+    /// `used` is the highest id of a data key that bodies are known to be sealed under: no new key gets an id up to it.
     ///
     /// # Errors
     /// [`VaultError`] if the keyring cannot be read or written, is damaged, or belongs to another master key.
-    pub fn open(dir: &Path, master: MasterKey, cipher: Cipher, now: Timestamp) -> Result<Self, VaultError> {
+    pub fn open(dir: &Path, master: MasterKey, cipher: Cipher, used: u32, now: Timestamp) -> Result<Self, VaultError> {
         let keyring = Keyring::new(dir);
         let known = keyring.read(&master)?.unwrap_or_default();
         let mut by_id: BTreeMap<u32, Arc<Usable>> = known.into_iter().map(|key| (key.id, Usable::new(key))).collect();
-        let current = add_key(&keyring, &master, cipher, &mut by_id, now)?;
+        let newest = by_id.last_key_value().map(|(_, newest)| Arc::clone(newest));
+        let current = match newest {
+            Some(newest) if newest.key.cipher == cipher && newest.key.id >= used && newest.is_young(now) => newest,
+            _ => add_key(&keyring, &master, cipher, &mut by_id, used, now)?,
+        };
+        let keys = Keys { master, by_id, current };
         Ok(Self {
             keyring,
-            master,
             cipher,
-            keys: RwLock::new(Keys { by_id, current }),
+            keys: RwLock::new(keys),
         })
     }
 
@@ -84,15 +95,24 @@ impl Vault {
         Keyring::new(dir).path().exists()
     }
 
-    /// Wraps the data keys of a folder under another master key; no body is touched.
+    /// Wraps the data keys under another master key; no body is touched. Tells the fingerprint of the one before.
     ///
     /// # Errors
-    /// As [`Vault::open`]; without `Ok` the old master key is the one that holds, or, if only the last sync failed, either.
-    pub fn rewrap(dir: &Path, old: &MasterKey, new: &MasterKey) -> Result<usize, VaultError> {
-        let keyring = Keyring::new(dir);
-        let keys = keyring.read(old)?.unwrap_or_default();
-        keyring.write(new, keys.iter())?;
-        Ok(keys.len())
+    /// [`VaultError`]; the old master key is the one that holds then, or, if only the last sync failed, either.
+    pub fn rotate(&self, master: MasterKey) -> Result<String, VaultError> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        self.keyring
+            .write(&master, keys.by_id.values().map(|known| &known.key))?;
+        Ok(std::mem::replace(&mut keys.master, master).fingerprint())
+    }
+
+    /// The highest id on the keyring of a folder, if there is one.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn newest_key(dir: &Path, master: &MasterKey) -> Result<Option<u32>, VaultError> {
+        let keys = Keyring::new(dir).read(master)?.unwrap_or_default();
+        Ok(keys.last().map(|key| key.id))
     }
 
     /// The cipher of new bodies.
@@ -126,7 +146,7 @@ impl Vault {
     pub fn open_body(&self, name: BodyName, sealed: Vec<u8>) -> Result<Vec<u8>, OpenError> {
         let id = sealed::key_id(&sealed)?;
         let key = {
-            let keys = self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
             keys.by_id.get(&id).map(Arc::clone)
         };
         let key = key.ok_or(OpenError::UnknownKey(id))?;
@@ -140,18 +160,17 @@ impl Vault {
     /// [`VaultError`] if the keyring cannot be written: the current key goes on until it is used up.
     pub fn renew(&self, now: Timestamp) -> Result<Option<u32>, VaultError> {
         let current = self.current();
-        let age = now.duration_since(current.key.created);
-        if age.abs() < EPOCH && current.sealed.load(Ordering::Relaxed) < ENOUGH {
+        if current.is_young(now) && current.sealed.load(Ordering::Relaxed) < ENOUGH {
             return Ok(None);
         }
-        let mut keys = self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Keys { by_id, current } = &mut *keys;
-        *current = add_key(&self.keyring, &self.master, self.cipher, by_id, now)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let Keys { master, by_id, current } = &mut *keys;
+        *current = add_key(&self.keyring, master, self.cipher, by_id, 0, now)?;
         Ok(Some(current.key.id))
     }
 
     fn current(&self) -> Arc<Usable> {
-        let keys = self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&keys.current)
     }
 }
@@ -162,13 +181,14 @@ fn add_key(
     master: &MasterKey,
     cipher: Cipher,
     by_id: &mut BTreeMap<u32, Arc<Usable>>,
+    used: u32,
     now: Timestamp,
 ) -> Result<Arc<Usable>, VaultError> {
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(secret.as_mut()).map_err(|error| VaultError::Entropy(error.to_string()))?;
     let last = by_id.last_key_value().map_or(0, |(id, _)| *id);
     let key = Usable::new(DataKey {
-        id: last + 1,
+        id: last.max(used) + 1,
         cipher,
         created: now,
         secret,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use engine::clock::Clock;
 use engine::command::{Delivery, Incoming, RefusedCall, Take};
+use engine::event::BodyName;
 use engine::names::{MessageId, Mnemonic};
 use engine::registry::Registry;
 use engine::{Engine, Unreadable};
@@ -359,15 +360,15 @@ impl Exchange {
     async fn bodies(&self, delivery: &Delivery) -> Result<(Vec<u8>, Vec<Vec<u8>>, ExchangeNote), Unreadable> {
         let mut envelope = Vec::new();
         let mut contents = Vec::new();
-        for (number, location) in &delivery.parts {
-            let octets = self.engine.body_of(delivery.seq, *location).await?;
-            match number {
-                0 => envelope = octets,
+        for body in &delivery.parts {
+            let octets = self.engine.body_of(delivery.seq, *body).await?;
+            match body.name {
+                BodyName::Part(0) => envelope = octets,
                 _ => contents.push(octets),
             }
         }
         let note = match &delivery.exchange_note {
-            Some(location) => self.engine.body_of(delivery.seq, *location).await?,
+            Some(note) => self.engine.body_of(delivery.seq, *note).await?,
             None => Vec::new(),
         };
         Ok((envelope, contents, ExchangeNote::decode(&note).unwrap_or_default()))

@@ -112,6 +112,7 @@ impl Region {
         settings.store.spool_segment_bytes = 1 << 20;
         engine(&mut settings);
         let engine = Engine::start(Start {
+            at_rest: None,
             settings,
             clock: Arc::new(time.clone()),
             disk: Arc::new(RealDisk),

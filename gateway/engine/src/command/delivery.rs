@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Evidence, MessageType, PayloadRoot};
+use crate::event::BodyName;
 use crate::names::{KindName, MessageId, Mnemonic, NodeId, Party, UpstreamName};
 
 /// Get*: the next message of one of the caller's queues.
@@ -56,17 +57,28 @@ pub struct Delivery {
     /// Tag of the wire format of part 0; [`NOTICE_FORMAT`] for notices of the gateway.
     pub format: String,
     /// Where the parts lie, in the order of their numbers.
-    pub parts: Vec<(u16, Location)>,
+    pub parts: Vec<BodyRef>,
     /// The request's token, for requests: what the receiver must send back as `To`.
     pub reply_token: Option<String>,
     /// For answers: the identifier of the request under which its sender knows it.
     pub original_message_id: Option<MessageId>,
     /// Where the request's exchange note lies (for answers: the original request's; for requests: its own).
-    pub exchange_note: Option<Location>,
+    pub exchange_note: Option<BodyRef>,
     /// TestMessage.
     pub test: bool,
     /// EOL.
     pub end_of_life: Option<Timestamp>,
+}
+
+/// A body in the spool: which one it is, and where it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyRef {
+    /// The message that it belongs to.
+    pub message: MessageId,
+    /// Which of the message's bodies it is.
+    pub name: BodyName,
+    /// Where it lies; sealed, it is some octets longer there.
+    pub place: Location,
 }
 
 /// Format tag of notices; part 0 is a [`Notice`] as JSON.

@@ -12,6 +12,7 @@ use crate::keys;
 use crate::message::{self, Attempts, Message, State as Life};
 use crate::names::{MessageId, Mnemonic, Party, Queue};
 use crate::offer::Offer;
+use crate::protection::SpoolBody;
 use crate::registry::{Direction, May};
 
 use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, route, settle};
@@ -97,7 +98,7 @@ pub(super) fn open(context: &Context<'_, '_>, offer: &Offer) -> Result<(), Refus
     if let Some(why) = context.closed {
         return Err(Refusal::Unavailable(why.to_owned()));
     }
-    if offer.parts.iter().any(|part| part.number > BodyName::LAST_PART) {
+    if offer.parts.iter().any(|(number, _)| *number > BodyName::LAST_PART) {
         return Err(Refusal::Unavailable("too many parts".to_owned()));
     }
     Ok(())
@@ -185,7 +186,7 @@ fn room(context: &Context<'_, '_>, placement: &Placement, offer: &Offer, sender:
         _ => keys::count_queue(&queue),
     };
     let counters = context.state.counters(&key)?;
-    let octets: u64 = offer.parts.iter().map(|part| part.octets.len() as u64).sum();
+    let octets: u64 = offer.parts.iter().map(|(_, body)| body.octets.len() as u64).sum();
     let settings = context.settings;
     let limit = if counters.messages >= settings.queue_messages {
         QueueLimit::Messages(settings.queue_messages)
@@ -203,7 +204,7 @@ pub(super) fn planned(
     recipient: Option<Party>,
     role: Role,
     token: Option<[u8; 16]>,
-    quarantine: Option<(String, Vec<u8>)>,
+    quarantine: Option<(String, SpoolBody)>,
 ) -> Planned {
     let (quarantine, facts) = quarantine.unzip();
     let node = if role.message_type == MessageType::Request {
@@ -221,11 +222,11 @@ pub(super) fn planned(
         token,
         quarantine,
     };
-    let parts = offer.parts.into_iter();
     let bodies = Bodies {
-        parts: parts.map(|part| (part.number, part.octets)).collect(),
+        parts: offer.parts,
         note: offer.exchange_note,
         facts,
+        notice: None,
     };
     let sent = offer.sent;
     Planned {

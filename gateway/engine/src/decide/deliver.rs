@@ -1,8 +1,8 @@
 //! Handing messages out.
 
-use crate::command::{Delivery, MessageType, PayloadRoot, Refusal, Take, TakeFrom};
+use crate::command::{BodyRef, Delivery, MessageType, PayloadRoot, Refusal, Take, TakeFrom};
 use crate::error::IndexError;
-use crate::event::Event;
+use crate::event::{BodyName, Event};
 use crate::keys;
 use crate::message::{Message, Micros};
 use crate::names::{KindName, Party, Queue};
@@ -155,13 +155,26 @@ pub(crate) fn delivery(
     message: Message,
     at: jiff::Timestamp,
 ) -> Result<Option<Delivery>, IndexError> {
-    let Some(recipient) = message.recipient else {
-        return Ok(None);
+    let note_of = |message: &Message| {
+        message.note.map(|place| BodyRef {
+            message: message.id,
+            name: BodyName::Note,
+            place,
+        })
     };
     let exchange_note = match (message.message_type, message.about) {
-        (MessageType::Request, _) => message.note,
-        (_, Some(about)) => request_of(state, about)?.and_then(|request| request.note),
+        (MessageType::Request, _) => note_of(&message),
+        (_, Some(about)) => request_of(state, about)?.as_ref().and_then(note_of),
         (_, None) => None,
+    };
+    let parts = message.parts.iter().map(|(number, place)| BodyRef {
+        message: message.id,
+        name: BodyName::Part(*number),
+        place: *place,
+    });
+    let parts = parts.collect();
+    let Some(recipient) = message.recipient else {
+        return Ok(None);
     };
     Ok(Some(Delivery {
         seq,
@@ -175,7 +188,7 @@ pub(crate) fn delivery(
         recipient,
         kind: message.kind,
         format: message.format,
-        parts: message.parts,
+        parts,
         reply_token: message
             .exchange
             .map(|exchange| answer::token_text(seq, &exchange.token)),

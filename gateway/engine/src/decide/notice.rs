@@ -86,7 +86,7 @@ pub(crate) fn rejection(
         quarantine: None,
     };
     let bodies = Bodies {
-        parts: vec![(0, body)],
+        notice: Some(body),
         ..Bodies::default()
     };
     Some(Planned {

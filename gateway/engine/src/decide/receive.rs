@@ -12,19 +12,21 @@ use crate::event::{Placement, Role};
 use crate::keys;
 use crate::message::Pulled;
 use crate::names::{MessageId, Party, UpstreamName};
-use crate::offer::Offer;
+use crate::offer::OfferedPull;
 
 use super::{Context, Decision, accept, answer};
 
 /// Decides about a pulled message; the upstream is its sender.
-pub(crate) fn receive(
-    context: &mut Context<'_, '_>,
-    upstream: &UpstreamName,
-    offer: Offer,
-) -> Result<Decision<Received>, IndexError> {
+pub(crate) fn receive(context: &mut Context<'_, '_>, pulled: OfferedPull) -> Result<Decision<Received>, IndexError> {
+    let OfferedPull {
+        upstream,
+        offer,
+        facts,
+        stored_facts,
+    } = pulled;
     if context
         .state
-        .get::<Pulled>(&keys::pulled(upstream, offer.sent.id))?
+        .get::<Pulled>(&keys::pulled(&upstream, offer.sent.id))?
         .is_some()
     {
         return Ok(Decision::nothing(Received::Duplicate));
@@ -35,10 +37,9 @@ pub(crate) fn receive(
     if let Err(fault) = offer.attachments {
         return Ok(Decision::refuse(Refusal::Attachments(fault)));
     }
-    let facts = Facts::of(&offer.content);
     let seq = context.next_seq;
     let token = matches!(offer.content, Content::Request { .. }).then(|| context.token());
-    let placed = place(context, upstream, &facts)?.and_then(|placement| match facts.schema_errors {
+    let placed = place(context, &upstream, &facts)?.and_then(|placement| match facts.schema_errors {
         0 => Ok(placement),
         n => Err(Unplaced {
             cause: format!("the payload does not fit its schema ({n} errors)"),
@@ -67,8 +68,7 @@ pub(crate) fn receive(
                 closes: false,
                 ..role.unwrap_or_else(|| unknown(context, &facts))
             };
-            let octets = serde_json::to_vec(&facts).expect("facts are plain data, which JSON can hold");
-            let event = accept::planned(offer, None, role, token, Some((cause.clone(), octets)));
+            let event = accept::planned(offer, None, role, token, Some((cause.clone(), stored_facts)));
             Ok(Decision {
                 events: vec![event],
                 answer: Ok(Received::Quarantined { seq, cause }),
@@ -212,7 +212,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    fn of(content: &Content) -> Self {
+    pub(crate) fn of(content: &Content) -> Self {
         let mut facts = Self {
             is_answer: matches!(content, Content::Response { .. }),
             original: None,

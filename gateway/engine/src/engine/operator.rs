@@ -5,14 +5,17 @@ use std::sync::atomic::Ordering;
 
 use journal::ReadError;
 use tokio::sync::oneshot;
+use vault::MasterKey;
 
 use super::{ENDED, Engine};
 use crate::blobs;
 use crate::command::{
-    NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal, RegistryChange, RegistryDiff,
+    BodyRef, NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal, RegistryChange,
+    RegistryDiff,
 };
 use crate::conditions::Condition;
 use crate::error::RegistryError;
+use crate::event::{BodyName, Event};
 use crate::inspect;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Queue};
@@ -75,9 +78,17 @@ impl Engine {
         let message = self
             .read_once(|state| state.message(seq))
             .map_err(|error| unreadable(&error))?;
-        let facts = match message.and_then(|message| message.facts) {
-            Some(place) => {
-                let octets = self.body(place).await.map_err(|error| unreadable(&error))?;
+        let facts = message.and_then(|message| {
+            let place = message.facts?;
+            Some(BodyRef {
+                message: message.id,
+                name: BodyName::Facts,
+                place,
+            })
+        });
+        let facts = match facts {
+            Some(body) => {
+                let octets = self.body(body).await.map_err(|error| unreadable(&error))?;
                 Some(Box::new(
                     serde_json::from_slice(&octets).map_err(|error| unreadable(&error))?,
                 ))
@@ -101,6 +112,28 @@ impl Engine {
     /// The journal cannot be read.
     pub fn trace(&self, id: MessageId) -> Result<Vec<TraceEntry>, ReadError> {
         trace(Arc::clone(&self.shared.disk), &self.shared.settings.data_dir, id)
+    }
+
+    /// Wraps the data keys under another master key, from the next start on the one that must be given. No body is
+    /// touched. Tells the fingerprint of the master key before.
+    ///
+    /// # Errors
+    /// In words: the keyring cannot be written, or there is none.
+    pub async fn rotate_master_key(&self, master: MasterKey, by: &str) -> Result<String, String> {
+        let fingerprint = master.fingerprint();
+        let protection = self.shared.spool.protection.clone();
+        let before = tokio::task::spawn_blocking(move || protection.rotate(master))
+            .await
+            .map_err(|error| error.to_string())??;
+        let event = Event::MasterKey {
+            fingerprint,
+            before: before.clone(),
+            by: by.to_owned(),
+        };
+        // It is done, whether the journal tells of it or, because the engine is ending, only the log.
+        tracing::warn!(?event, "the data keys are wrapped under another master key");
+        let _ = self.commands.send(Command::Tell(event)).await;
+        Ok(before)
     }
 
     /// A person has taken note of the journal's cut: the condition `journal` is in order again.

@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::incidents::IncidentKind;
 use crate::keys;
 use crate::message::{JournalCut, Micros};
+use crate::protection::{AtRest, Protection, Spool};
 use crate::recover::{self, Rebuilt, Recovered};
 use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
@@ -45,6 +46,8 @@ pub struct Start {
     pub signer: Arc<dyn Signer>,
     /// Names the key of the checkpoints.
     pub certificate: Certificate,
+    /// Protects bodies at rest; without it they lie in the spool as they are.
+    pub at_rest: Option<AtRest>,
 }
 
 impl Engine {
@@ -59,6 +62,7 @@ impl Engine {
             disk,
             signer,
             certificate,
+            at_rest,
         } = start;
         let Recovered {
             opened,
@@ -73,18 +77,16 @@ impl Engine {
         let blobs = Blobs::open(Arc::clone(&disk), &settings.data_dir).map_err(io)?;
         blobs.put(certificate.der()).map_err(io)?;
         let registry = current_registry(&State::new(&*index), &blobs)?;
+        let used = State::new(&*index).get::<u32>(&keys::data_key())?;
+        let protection = Protection::open(&settings.data_dir, at_rest, used, clock.now())?;
+        let spool = Spool {
+            bodies: opened.bodies,
+            protection,
+        };
         let boot = disk.boot_id().unwrap_or_default();
         let tick = settings.tick;
         let capacity = settings.waiting_commands.max(1);
-        let shared = Arc::new(Shared::new(
-            settings,
-            clock,
-            disk,
-            index,
-            opened.bodies,
-            blobs,
-            registry,
-        ));
+        let shared = Arc::new(Shared::new(settings, clock, disk, index, spool, blobs, registry));
 
         let (commands, receiver) = mpsc::channel(capacity);
         let now = shared.now();
@@ -131,7 +133,13 @@ impl Engine {
             end_digest: hex::encode(cut.end.digest),
             aside: cut.aside,
         });
-        writer.begin(std::iter::once(Event::Started { version, boot }).chain(cuts).collect())?;
+        let beginning = std::iter::once(Event::Started { version, boot });
+        writer.begin(
+            beginning
+                .chain(cuts)
+                .chain(shared.spool.protection.untold(used))
+                .collect(),
+        )?;
         spawn(writer, &shared, tick, commands.downgrade()).map_err(|error| StartError::Io {
             path: shared.settings.data_dir.clone(),
             error,
@@ -224,9 +232,14 @@ pub(crate) fn current_registry(state: &State<'_>, blobs: &Blobs) -> Result<Regis
 /// Starts the writer, the ticker and the index's flusher; the latter two end with the writer.
 fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::WeakSender<Command>) -> io::Result<()> {
     let (alive, ended) = std::sync::mpsc::channel::<()>();
+    let timed = Arc::clone(shared);
     let ticker = move || {
         while ended.recv_timeout(tick) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             let Some(commands) = commands.upgrade() else { return };
+            if let Some(event) = timed.spool.protection.renew(timed.now()) {
+                // A writer that has ended needs no news.
+                let _ = commands.blocking_send(Command::Tell(event));
+            }
             // A writer that is busy gets the next one.
             let _ = commands.try_send(Command::Tick(None));
         }

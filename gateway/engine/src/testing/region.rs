@@ -12,10 +12,11 @@ use crate::decide::receive::Facts;
 use crate::decide::sweep::Sweep;
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::IndexError;
-use crate::event::Event;
+use crate::event::{BodyName, Event};
 use crate::message::Message;
 use crate::names::{MessageId, Mnemonic, Party, UpstreamName};
-use crate::offer::Offer;
+use crate::offer::{Offer, OfferedPull};
+use crate::protection::{Protection, SpoolBody};
 use crate::registry::{Registry, RegistryContent};
 use crate::settings::Settings;
 use crate::state::{MemoryRows, State};
@@ -207,7 +208,8 @@ impl Region {
             let seq = self.events.len() as u64 + 1;
             if let Event::Accepted(accepted) = &mut event {
                 let spool = &mut self.spool;
-                let mut put = |octets: Vec<u8>| {
+                let mut put = |body: SpoolBody| {
+                    let octets = body.octets;
                     let place = Location {
                         segment: 1,
                         offset: u32::try_from(spool.len()).unwrap(),
@@ -217,10 +219,13 @@ impl Region {
                     place
                 };
                 let admission = &mut accepted.admission;
+                let open = Protection::default();
+                let notice = |octets| (0, open.seal(accepted.sent.id, BodyName::Part(0), octets).unwrap());
                 admission.parts = bodies
                     .parts
                     .into_iter()
-                    .map(|(number, octets)| (number, put(octets)))
+                    .chain(bodies.notice.map(notice))
+                    .map(|(number, body)| (number, put(body)))
                     .collect();
                 admission.note = bodies.note.map(&mut put);
                 admission.facts = bodies.facts.map(&mut put);
@@ -236,11 +241,16 @@ impl Region {
     }
 
     pub(crate) fn accept(&mut self, incoming: Incoming) -> Result<Accepted, Refusal> {
-        self.run(|context| decide::accept::accept(context, incoming.into()))
+        self.run(|context| decide::accept::accept(context, Offer::new(incoming, &Protection::default()).unwrap()))
     }
 
     pub(crate) fn receive(&mut self, incoming: Incoming) -> Result<Received, Refusal> {
-        self.run(|context| decide::receive::receive(context, &upstream(), Offer::pulled(&upstream(), incoming)))
+        self.run(|context| {
+            decide::receive::receive(
+                context,
+                OfferedPull::new(&upstream(), incoming, &Protection::default()).unwrap(),
+            )
+        })
     }
 
     pub(crate) fn take(&mut self, who: &str, from: TakeFrom) -> Option<Delivery> {
@@ -349,7 +359,7 @@ impl Region {
 
     /// A body of a delivery.
     pub(crate) fn body(&self, delivery: &Delivery) -> &[u8] {
-        &self.spool[delivery.parts[0].1.offset as usize]
+        &self.spool[delivery.parts[0].place.offset as usize]
     }
 
     /// The rows that the events alone give.

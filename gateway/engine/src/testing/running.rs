@@ -7,12 +7,13 @@ use std::time::Duration;
 use gost::{Certificate, Curve, KeyAlgorithm, SoftwareKey, SubjectName};
 use jiff::{SignedDuration, Timestamp};
 use journal::disk::{Disk, RealDisk};
+use vault::{Cipher, MasterKey};
 
 use super::region::{NODE, content, mnemonic, start_time};
 use crate::clock::Clock;
 use crate::command::RegistryChange;
 use crate::settings::Settings;
-use crate::{Engine, Start, StartError};
+use crate::{AtRest, Engine, Start, StartError};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone)]
@@ -49,6 +50,10 @@ pub(crate) struct Running {
     pub(crate) time: TestTime,
     pub(crate) key: Arc<SoftwareKey>,
     pub(crate) certificate: Certificate,
+    pub(crate) cipher: Option<Cipher>,
+    pub(crate) accept_lost_keys: bool,
+    /// Whether a master key is given.
+    pub(crate) at_rest: bool,
 }
 
 impl Running {
@@ -68,6 +73,9 @@ impl Running {
             time: TestTime::new(),
             key: Arc::new(key),
             certificate,
+            cipher: Some(Cipher::Aes256Gcm),
+            accept_lost_keys: false,
+            at_rest: true,
         }
     }
 
@@ -82,11 +90,28 @@ impl Running {
             ..self.settings.clone()
         };
         Engine::start(Start {
+            at_rest: self.at_rest(data_dir),
             settings,
             clock: Arc::new(self.time.clone()),
             disk: Arc::clone(&self.disk),
             signer: Arc::clone(&self.key) as Arc<dyn gost::Signer>,
             certificate: self.certificate.clone(),
+        })
+    }
+
+    /// Bodies are sealed under a master key that lies beside the data and goes with its copies.
+    fn at_rest(&self, data_dir: &Path) -> Option<AtRest> {
+        if !self.at_rest {
+            return None;
+        }
+        let path = data_dir.join("master.key");
+        if !path.exists() {
+            MasterKey::generate().unwrap().write(&path).unwrap();
+        }
+        Some(AtRest {
+            master: MasterKey::read(&path).unwrap(),
+            cipher: self.cipher,
+            accept_lost_keys: self.accept_lost_keys,
         })
     }
 

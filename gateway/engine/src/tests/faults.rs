@@ -328,7 +328,7 @@ async fn damage_in_the_spool_puts_exactly_the_messages_hit_aside() {
         selector: None,
     };
     let taken = engine.take(take).await.unwrap().unwrap();
-    let place = taken.parts[0].1;
+    let place = taken.parts[0];
     let read = engine.body_of(taken.seq, place).await;
     assert!(matches!(read, Err(Unreadable::Quarantined(_))), "{read:?}");
     let read = engine.body_of(taken.seq + 1, place).await;

@@ -92,11 +92,11 @@ async fn survivors_of_a_mostly_dead_segment_are_copied_forward_and_stay_readable
     engine.tick().await;
     until(&engine, "copying", || segments(dir.path()) <= full / 2).await;
     for (n, old) in (0..60).step_by(10).zip(&kept) {
-        let read = engine.body(old.parts[0].1).await.unwrap();
+        let read = engine.body(old.parts[0]).await.unwrap();
         assert_eq!(read, body(n), "who knows the old place looks once more");
         let delivery = take(&engine).await.unwrap();
         assert_eq!(delivery.message_id, old.message_id, "in the old order");
-        assert_eq!(engine.body(delivery.parts[0].1).await.unwrap(), body(n));
+        assert_eq!(engine.body(delivery.parts[0]).await.unwrap(), body(n));
         assert_eq!(
             engine.body(delivery.exchange_note.unwrap()).await.unwrap(),
             b"transaction"

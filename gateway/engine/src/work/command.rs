@@ -9,9 +9,9 @@ use crate::command::{
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
-use crate::event::{Act, Destruction, Person};
+use crate::event::{Act, Destruction, Event, Person};
 use crate::names::{MessageId, UpstreamName};
-use crate::offer::{Offer, OfferedAck};
+use crate::offer::{Offer, OfferedAck, OfferedPull};
 use crate::retention::Survivor;
 use crate::snapshot::DumpError;
 
@@ -20,11 +20,13 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 /// What the writer is asked to do.
 pub(crate) enum Command {
     Accept(Box<Offer>, Reply<Accepted>),
-    Receive(UpstreamName, Box<Offer>, Reply<Received>),
+    Receive(Box<OfferedPull>, Reply<Received>),
     UpstreamAcknowledged(UpstreamName, MessageId, Reply<()>),
     Take(Take, Reply<Option<Delivery>>),
     Acknowledge(Box<OfferedAck>, Reply<Acknowledged>),
     Refused(RefusedCall),
+    /// A fact without a decision.
+    Tell(Event),
     Incident {
         kind: String,
         text: String,
@@ -85,7 +87,7 @@ impl Command {
         }
         match self {
             Self::Accept(_, reply) => unavailable(reply, why),
-            Self::Receive(_, _, reply) => unavailable(reply, why),
+            Self::Receive(_, reply) => unavailable(reply, why),
             Self::Take(_, reply) => unavailable(reply, why),
             Self::Propose(_, reply) => unavailable(reply, why),
             Self::Acknowledge(_, reply) => unavailable(reply, why),
@@ -104,6 +106,7 @@ impl Command {
             }
             Self::Refused(_)
             | Self::Unreadable { reply: None, .. }
+            | Self::Tell(_)
             | Self::Tick(_)
             | Self::Copy(_)
             | Self::Copied { .. }

@@ -56,6 +56,7 @@ impl Region {
             clock: Arc::new(SystemClock),
             disk: Arc::new(journal::disk::RealDisk),
             signer: key.clone(),
+            at_rest: None,
             certificate: certificate.clone(),
         })
         .unwrap();

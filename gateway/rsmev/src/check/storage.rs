@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use engine::keys_dir;
 use engine::registry::RegistryContent;
 use engine::room;
 use gost::Certificate;
 use journal::disk::{Disk, RealDisk};
 use journal::verify::{Range, verify};
+use vault::{MasterKey, Vault};
 
 use super::{Findings, Level, files};
 use crate::data_dir;
+use crate::master_key::Place;
 use crate::registry_file::stored;
 use crate::settings::Inspection;
 use engine::units::show_size;
@@ -28,6 +31,7 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
         Ok(false) => {}
         Err(text) => findings.key(inspection, Level::Error, DATA_DIR, text),
     }
+    at_rest(inspection, findings, &dir);
     let socket = inspection.path("admin.socket");
     match stored::registry(&dir, socket.as_deref()) {
         Ok(Some(content)) => registry(inspection, findings, &dir, &content),
@@ -79,6 +83,43 @@ fn too_little(reserve: &str, free: &str) -> String {
     format!(
         "{reserve} must stay free, but only {free} are, so that nothing new would be accepted; make room, or reserve less"
     )
+}
+
+/// The master key, and that it is the one of the keyring.
+fn at_rest(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
+    const KEY: &str = "storage.master_key";
+    let keyring = keys_dir(dir);
+    let sealed_before = Vault::exists(&keyring);
+    if inspection.text("storage.encryption") == Some("none") {
+        let text = "message bodies are stored as they are: whoever has the disk can read them";
+        findings.key(inspection, Level::Warning, "storage.encryption", text);
+        if !sealed_before {
+            return;
+        }
+    }
+    let place = Place::of(inspection.path(KEY).as_deref(), dir);
+    let beside = matches!(place, Place::DataDir(_));
+    if beside && !sealed_before && !place.path().exists() {
+        let text = "no master key is named; the first start makes one beside the data";
+        return findings.key(inspection, Level::Warning, KEY, text);
+    }
+    let master = match MasterKey::read(place.path()) {
+        Ok(master) => master,
+        Err(error) => return findings.key(inspection, Level::Error, KEY, error.to_string()),
+    };
+    let opened = match sealed_before {
+        true => Vault::newest_key(&keyring, &master).map(drop),
+        false => Ok(()),
+    };
+    let shown = format!("{}: master key {}", place.path().display(), master.fingerprint());
+    match opened {
+        Err(error) => findings.key(inspection, Level::Error, KEY, error.to_string()),
+        Ok(()) if beside => {
+            let text = format!("{shown} lies beside the data that it protects; whoever has the disk has both");
+            findings.key(inspection, Level::Warning, KEY, text);
+        }
+        Ok(()) => findings.key(inspection, Level::Ok, KEY, shown),
+    }
 }
 
 /// The storage header, and that the journal reaches as far as it must; reads no more than the last segment.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::names::{KindName, Mnemonic, UpstreamName};
+use vault::Cipher;
 
 use crate::document;
 use crate::problem::Problems;
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) node: Node,
     /// `[keys]`
     pub(crate) keys: Keys,
+    /// `[storage]`
+    pub(crate) storage: Storage,
     /// `[smev3]`
     pub(crate) smev3: Smev3,
     /// `[limits]`
@@ -61,6 +64,15 @@ pub(crate) struct Keys {
     pub(crate) private_key: PathBuf,
     /// PEM file.
     pub(crate) certificate: PathBuf,
+}
+
+/// How bodies are protected at rest.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    /// Seals new bodies, if they are to be sealed.
+    pub(crate) encryption: Option<Cipher>,
+    /// File of the master key, if it is named.
+    pub(crate) master_key: Option<PathBuf>,
 }
 
 /// The door for local SMEV 3 systems.

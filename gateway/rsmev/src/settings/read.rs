@@ -7,9 +7,11 @@ use std::time::Duration;
 use engine::names::UpstreamName;
 use smev3::client::Endpoint;
 use smev3::version::Version;
+use vault::Cipher;
 
 use super::{
-    Admin, Archive, Keys, Limits, Log, LogFormat, Node, Retention, RetentionRule, Settings, Smev3, Tls, Upstream, units,
+    Admin, Archive, Keys, Limits, Log, LogFormat, Node, Retention, RetentionRule, Settings, Smev3, Storage, Tls,
+    Upstream, units,
 };
 use crate::document;
 use crate::section::Section;
@@ -18,6 +20,7 @@ use crate::section::Section;
 pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
     let node = node(&root.section("node"));
     let keys = keys(&root.section("keys"));
+    let storage = storage(&root.section("storage"));
     let smev3 = smev3(&root.section("smev3"));
     let limits = limits(&root.section("limits"));
     let retention = retention(&root.section("retention"));
@@ -33,6 +36,7 @@ pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
     Some(Settings {
         node: node?,
         keys: keys?,
+        storage: storage?,
         smev3: smev3?,
         limits: limits?,
         retention: retention?,
@@ -68,6 +72,22 @@ fn keys(section: &Section<'_>) -> Option<Keys> {
     Some(Keys {
         private_key: private_key?,
         certificate: certificate?,
+    })
+}
+
+fn storage(section: &Section<'_>) -> Option<Storage> {
+    let encryption = section.required("encryption", |node| match node.text()? {
+        "none" => Ok(None),
+        name => name.parse().map(Some).map_err(|_| {
+            let known = Cipher::ALL.map(|cipher| format!("{:?}", cipher.name())).join(", ");
+            format!("must be {known} or \"none\", not {name:?}")
+        }),
+    });
+    let master_key = section.optional("master_key", path);
+    section.finish();
+    Some(Storage {
+        encryption: encryption?,
+        master_key,
     })
 }
 

@@ -147,6 +147,8 @@ fn the_environment_overrides_the_file_and_its_errors_name_the_variable() {
 #[test]
 fn check_finds_nothing_wrong_with_what_is_right() {
     let place = Place::new();
+    place.command(&["keys", "master", "new", "master.key"]).ok();
+    place.name_master_key("master.key");
     let stdout = place.operate(&["check"]).ok();
     assert!(stdout.contains("Everything is in order, 0 warnings."), "{stdout}");
 }
@@ -170,7 +172,8 @@ fn check_reports_every_problem_and_warns_of_an_open_door() {
         "error    gateway.toml:6: keys.private_key: ",
         "error    gateway.toml:21: upstream[1].trusted_signers[1]: absent.crt: ",
         "warning  gateway.toml:10: smev3.listen: 0.0.0.0:7500: the WSDL",
-        "2 errors, 2 warnings",
+        "warning  gateway.toml: storage.master_key: no master key is named",
+        "2 errors, 3 warnings",
     ] {
         assert!(done.stdout.contains(expected), "{expected}\n{}", done.stdout);
     }
@@ -244,7 +247,7 @@ fn the_installed_configuration_is_valid_and_shows_the_defaults() {
     // With everything uncommented it must be valid too: what is commented out are examples that work.
     let uncomment = |line: &str| match line.strip_prefix("# ") {
         Some(rest)
-            if rest.starts_with("[[")
+            if rest.starts_with('[')
                 || rest
                     .split_once(" = ")
                     .is_some_and(|(key, _)| !key.trim_end().contains(' ')) =>

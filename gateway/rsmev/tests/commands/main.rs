@@ -4,6 +4,7 @@
 mod archive;
 mod configuration;
 mod keys;
+mod master_key;
 mod messages;
 mod place;
 mod registry;

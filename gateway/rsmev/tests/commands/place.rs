@@ -98,6 +98,14 @@ impl Place {
         )
     }
 
+    /// Names a master key at the end of the configuration, in place of one that was named before.
+    pub(crate) fn name_master_key(&self, name: &str) {
+        let written = read(&self.path("gateway.toml"));
+        let written = written.split("\n[storage]").next().unwrap_or_default();
+        let key = self.path(name).display().to_string();
+        self.write("gateway.toml", &format!("{written}\n[storage]\nmaster_key = {key:?}\n"));
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -16,7 +16,14 @@ fn master(dir: &Path, name: &str) -> MasterKey {
 }
 
 fn vault(dir: &Path, cipher: Cipher) -> Vault {
-    Vault::open(&dir.join("keys"), master(dir, "master"), cipher, Timestamp::UNIX_EPOCH).unwrap()
+    Vault::open(
+        &dir.join("keys"),
+        master(dir, "master"),
+        cipher,
+        0,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap()
 }
 
 proptest! {
@@ -70,24 +77,45 @@ fn bodies_of_earlier_sessions_and_of_the_other_cipher_open() {
 }
 
 #[test]
-fn another_master_key_is_told_apart_and_rewrapping_makes_it_the_one() {
+fn another_master_key_is_told_apart_and_rotation_makes_it_the_one() {
     let dir = tempfile::tempdir().unwrap();
     let keys = dir.path().join("keys");
     assert!(!Vault::exists(&keys));
-    let sealed = vault(dir.path(), Cipher::Aes256Gcm).seal(NAME, b"body").unwrap();
+    let before = vault(dir.path(), Cipher::Aes256Gcm);
+    let sealed = before.seal(NAME, b"body").unwrap();
     assert!(Vault::exists(&keys));
     let (old, new) = (master(dir.path(), "master"), master(dir.path(), "another"));
-    let open = |master| Vault::open(&keys, master, Cipher::Aes256Gcm, Timestamp::UNIX_EPOCH);
-    let refused = open(master(dir.path(), "another")).unwrap_err();
     let (given, wanted) = (new.fingerprint(), old.fingerprint());
+    let open = |master| Vault::open(&keys, master, Cipher::Aes256Gcm, 0, Timestamp::UNIX_EPOCH);
+    let refused = open(master(dir.path(), "another")).unwrap_err();
     assert!(matches!(&refused, VaultError::WrongMaster { given: g, wanted: w, .. } if *g == given && *w == wanted));
-    assert!(matches!(
-        Vault::rewrap(&keys, &new, &old),
-        Err(VaultError::WrongMaster { .. })
-    ));
-    assert_eq!(Vault::rewrap(&keys, &old, &new).unwrap(), 1);
+
+    assert_eq!(before.rotate(new).unwrap(), wanted);
     assert!(matches!(open(old), Err(VaultError::WrongMaster { .. })));
+    let new = master(dir.path(), "another");
+    assert_eq!(Vault::newest_key(&keys, &new).unwrap(), Some(1));
+    // Who rotated goes on with the new one.
+    let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(25);
+    assert_eq!(before.renew(later).unwrap(), Some(2));
+    drop(before);
     assert_eq!(open(new).unwrap().open_body(NAME, sealed).unwrap(), b"body");
+}
+
+#[test]
+fn no_new_key_gets_an_id_that_was_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    let master = || master(dir.path(), "master");
+    assert_eq!(Vault::newest_key(&keys, &master()).unwrap(), None);
+    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 7, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(vault.current_key(), 8);
+    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 7, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(vault.current_key(), 8, "it is young");
+    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 9, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(vault.current_key(), 10);
+    let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(25);
+    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 10, later).unwrap();
+    assert_eq!(vault.current_key(), 11);
 }
 
 #[test]
@@ -111,6 +139,7 @@ fn a_changed_keyring_is_refused() {
             &dir.path().join("keys"),
             master(dir.path(), "master"),
             Cipher::Aes256Gcm,
+            0,
             Timestamp::UNIX_EPOCH,
         );
         assert!(matches!(opened, Err(VaultError::Damaged { .. })), "{from} -> {to}");
@@ -138,7 +167,7 @@ fn a_data_key_lasts_a_day_and_its_successor_is_on_the_keyring_first() {
 #[test]
 fn an_unknown_data_key_is_named() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    vault(dirs[0].path(), Cipher::Aes256Gcm);
+    vault(dirs[0].path(), Cipher::KuznyechikMgm);
     let sealed = vault(dirs[0].path(), Cipher::Aes256Gcm).seal(NAME, b"body").unwrap();
     let other = vault(dirs[1].path(), Cipher::Aes256Gcm);
     assert_eq!(other.open_body(NAME, sealed), Err(OpenError::UnknownKey(2)));

@@ -9,7 +9,8 @@ use journal::verify::{Range, verify};
 use testdisk::{Chance, Loss, MemDisk};
 
 use super::story::{Offered, Promise, Story, ends, read};
-use crate::command::{Acknowledge, Notice, RegistryChange, Take, TakeFrom};
+use crate::command::{Acknowledge, BodyRef, Notice, RegistryChange, Take, TakeFrom};
+use crate::event::BodyName;
 use crate::message::{Message, State as Life};
 use crate::names::{MessageId, Party};
 use crate::state::{MemoryRows, Rows as _, State, decode};
@@ -127,10 +128,18 @@ fn verified(story: &Story, engine: &Engine, records: &[Record]) {
 /// The bodies are those that were offered.
 async fn bodies(story: &Story, engine: &Engine, message: &Message, own: Option<MessageId>) {
     let id = message.id;
+    let stored = |name, place| BodyRef {
+        message: id,
+        name,
+        place,
+    };
     let kept = !matches!(message.state, Life::Finished { bodies: false, .. });
     if message.sender == Party::Gateway {
         if kept {
-            let body = engine.body(message.parts[0].1).await.unwrap();
+            let body = engine
+                .body(stored(BodyName::Part(0), message.parts[0].1))
+                .await
+                .unwrap();
             let notice: Notice = serde_json::from_slice(&body).unwrap();
             assert_eq!(notice.message_id, id);
         }
@@ -148,11 +157,17 @@ async fn bodies(story: &Story, engine: &Engine, message: &Message, own: Option<M
     if kept {
         let mut found = Vec::new();
         for (number, place) in &message.parts {
-            found.push((*number, engine.body(*place).await.unwrap()));
+            found.push((
+                *number,
+                engine.body(stored(BodyName::Part(*number), *place)).await.unwrap(),
+            ));
         }
         assert_eq!(found, *parts, "octet by octet");
     }
-    let found = engine.body(message.note.unwrap()).await.unwrap();
+    let found = engine
+        .body(stored(BodyName::Note, message.note.unwrap()))
+        .await
+        .unwrap();
     assert_eq!(Some(found), *note, "kept as long as the exchange");
 }
 

@@ -446,7 +446,7 @@ impl World {
 
     async fn delivered(&mut self, number: usize, delivery: &Delivery) {
         compare::delivered(&self.reference, number, delivery);
-        let body = self.engine.body(delivery.parts[0].1).await.unwrap();
+        let body = self.engine.body(delivery.parts[0]).await.unwrap();
         compare::body(&self.reference.messages[number], delivery, &body);
         if let Some(note) = delivery.exchange_note {
             assert_eq!(self.engine.body(note).await.unwrap(), b"transaction");

@@ -1,0 +1,170 @@
+//! Protection at rest: bodies are sealed in the task of whoever brings them, and opened in the task of whoever reads them.
+//! The writer passes on what it is given; only what it writes itself, notices of some hundred octets, is sealed there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use journal::{Bodies, Body, BodyError, Location};
+use vault::{Cipher, MasterKey, OpenError, SealError, Vault};
+
+use crate::error::StartError;
+use crate::event::{BodyName, Event};
+use crate::names::MessageId;
+
+/// Flag of a spool record whose octets are a sealed body.
+const SEALED: u16 = 1;
+
+/// Octets from which a body is sealed off the async threads.
+pub(crate) const LARGE: usize = 256 << 10;
+
+/// A body as the spool keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct SpoolBody {
+    pub(crate) flags: u16,
+    pub(crate) octets: Vec<u8>,
+}
+
+/// How bodies are protected at rest.
+#[derive(Debug)]
+pub struct AtRest {
+    /// Wraps the data keys.
+    pub master: MasterKey,
+    /// Seals new bodies; without it they are stored as they are, and those that are sealed can still be read.
+    pub cipher: Option<Cipher>,
+    /// Goes on without data keys that bodies are sealed under: those bodies are lost.
+    pub accept_lost_keys: bool,
+}
+
+/// What seals and opens bodies, if they are protected at all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Protection {
+    vault: Option<Arc<Vault>>,
+    seals: bool,
+}
+
+impl Protection {
+    /// Opens the keyring of a store whose lock is held. `used` is the newest data key that the journal tells of.
+    ///
+    /// # Errors
+    /// The master key is missing or another one, or the keyring is not what it was.
+    pub(crate) fn open(
+        data_dir: &Path,
+        at_rest: Option<AtRest>,
+        used: Option<u32>,
+        now: Timestamp,
+    ) -> Result<Self, StartError> {
+        let Some(AtRest {
+            master,
+            cipher,
+            accept_lost_keys,
+        }) = at_rest
+        else {
+            return used.map_or_else(|| Ok(Self::default()), |used| Err(StartError::NoMasterKey { used }));
+        };
+        let path = keys_dir(data_dir);
+        let new = cipher.unwrap_or(Cipher::Aes256Gcm);
+        let last = used.unwrap_or(0);
+        if !accept_lost_keys && last > 0 && Vault::newest_key(&path, &master)?.is_none_or(|newest| newest < last) {
+            return Err(StartError::LostKeys { path, used: last });
+        }
+        Ok(Self {
+            vault: Some(Arc::new(Vault::open(&path, master, new, last, now)?)),
+            seals: cipher.is_some(),
+        })
+    }
+
+    /// The event that tells of the current data key, if the journal has only told of `used`.
+    pub(crate) fn untold(&self, used: Option<u32>) -> Option<Event> {
+        let vault = self.vault.as_ref().filter(|_| self.seals)?;
+        if Some(vault.current_key()) == used {
+            return None;
+        }
+        Some(Event::DataKey {
+            id: vault.current_key(),
+            cipher: vault.cipher().name().to_owned(),
+        })
+    }
+
+    /// Wraps the data keys under another master key. Tells the fingerprint of the one before.
+    ///
+    /// # Errors
+    /// In words: the keyring cannot be written, or there is none.
+    pub(crate) fn rotate(&self, master: MasterKey) -> Result<String, String> {
+        let vault = self
+            .vault
+            .as_ref()
+            .ok_or("bodies are not sealed: there is no master key")?;
+        vault.rotate(master).map_err(|error| error.to_string())
+    }
+
+    /// # Errors
+    /// [`SealError`]; the body must not be stored then.
+    pub(crate) fn seal(&self, message: MessageId, body: BodyName, octets: Vec<u8>) -> Result<SpoolBody, SealError> {
+        match self.vault.as_ref().filter(|_| self.seals) {
+            Some(vault) => Ok(SpoolBody {
+                flags: SEALED,
+                octets: vault.seal(name(message, body), &octets)?,
+            }),
+            None => Ok(SpoolBody { flags: 0, octets }),
+        }
+    }
+
+    /// Opens a body as it was read. The error says what is wrong with it.
+    fn open_body(&self, name: vault::BodyName, flags: u16, octets: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+        match (flags, &self.vault) {
+            (0, _) => Ok(octets),
+            (SEALED, Some(vault)) => vault.open_body(name, octets).map_err(|error| match error {
+                OpenError::Form => "the record is no sealed body of a known form",
+                OpenError::UnknownKey(_) => "the body's data key is not on the keyring",
+                OpenError::NotAuthentic => "the sealed body was changed",
+            }),
+            (SEALED, None) => Err("the body is sealed, and there is no master key"),
+            (_, _) => Err("the record has flags that this program does not know"),
+        }
+    }
+
+    /// Brings a new data key when it is time; called on every tick. Gives the event that tells of it.
+    pub(crate) fn renew(&self, now: Timestamp) -> Option<Event> {
+        match self.vault.as_ref().filter(|_| self.seals)?.renew(now) {
+            Ok(renewed) => renewed.and_then(|_| self.untold(None)),
+            Err(error) => {
+                // The present one goes on until it has sealed as much as is safe.
+                tracing::error!(%error, "there is no new data key");
+                None
+            }
+        }
+    }
+}
+
+/// The spool's bodies with what opens them.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    pub(crate) bodies: Bodies,
+    pub(crate) protection: Protection,
+}
+
+impl Spool {
+    /// Reads a body of this message as it was brought.
+    ///
+    /// # Errors
+    /// As [`Bodies::read`]; a body that does not open is damaged.
+    pub(crate) fn read(&self, place: &Location, message: MessageId, body: BodyName) -> Result<Vec<u8>, BodyError> {
+        let name = name(message, body);
+        let Body { flags, octets, .. } = self.bodies.read_flagged(place, name.message, name.part)?;
+        let opened = self.protection.open_body(name, flags, octets);
+        opened.map_err(|what| self.bodies.damage(place, what).into())
+    }
+}
+
+/// The folder of the keyring.
+pub fn keys_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("keys")
+}
+
+fn name(message: MessageId, body: BodyName) -> vault::BodyName {
+    vault::BodyName {
+        message: *message.uuid().as_bytes(),
+        part: body.number(),
+    }
+}
