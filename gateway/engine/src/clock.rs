@@ -1,11 +1,20 @@
 //! Where the time comes from. Tests own it; the gateway reads the system's.
 
-use jiff::Timestamp;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
 
 /// A source of the present moment.
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Time counted since some moment, untouched by whoever sets the clock; none if nothing counts, and then every jump of
+    /// the clock is believed.
+    fn counted(&self) -> Option<SignedDuration> {
+        None
+    }
 }
 
 /// The system's clock.
@@ -15,6 +24,11 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn counted(&self) -> Option<SignedDuration> {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        SignedDuration::try_from(ORIGIN.elapsed()).ok()
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Context<'a, 'r> {
     pub(crate) now: Timestamp,
     /// The later one of now and the last time in the journal: what freshness is measured with.
     pub(crate) latest: Timestamp,
+    /// What the system's clock says, while it has jumped and is not believed too.
+    pub(crate) wall: Timestamp,
     /// The sequence number that the first event gets.
     pub(crate) next_seq: u64,
     /// Why nothing new can be accepted at the moment, if so (I9).

@@ -25,16 +25,25 @@ pub enum IncidentKind {
     IndexRebuilt,
     /// The spool does not hold what was written: a message went to quarantine, or is lost if it had ended.
     SpoolDamaged,
+    /// The clock jumped, and the gateway goes on by its own count.
+    ClockJumped,
+    /// The clock stands behind the journal: nothing new is accepted.
+    ClockBehind,
+    /// The clock is believed again.
+    ClockRecovered,
 }
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::DiskLow,
         Self::DiskRecovered,
         Self::UncleanEnd,
         Self::IndexRebuilt,
         Self::SpoolDamaged,
+        Self::ClockJumped,
+        Self::ClockBehind,
+        Self::ClockRecovered,
     ];
 
     /// The word for it.
@@ -46,6 +55,9 @@ impl IncidentKind {
             Self::UncleanEnd => "unclean_end",
             Self::IndexRebuilt => "index_rebuilt",
             Self::SpoolDamaged => "spool_damaged",
+            Self::ClockJumped => "clock_jumped",
+            Self::ClockBehind => "clock_behind",
+            Self::ClockRecovered => "clock_recovered",
         }
     }
 }

@@ -39,6 +39,7 @@ mod shared;
 mod signed_info;
 mod snapshot;
 mod state;
+mod steady;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -25,11 +25,12 @@ use crate::protection::Spool;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::state::State;
+use crate::steady::Steady;
 
 /// Shared parts of an engine.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Steady,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) index: Arc<Index>,
     pub(crate) spool: Spool,
@@ -59,6 +60,7 @@ impl Shared {
         blobs: Blobs,
         registry: Registry,
     ) -> Self {
+        let clock = Steady::new(clock);
         let conditions = Conditions::new(clock.now());
         Self {
             settings,

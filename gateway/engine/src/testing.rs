@@ -8,4 +8,4 @@ pub(crate) use disk::TellingDisk;
 pub(crate) use region::{
     NODE, Region, answer, asynchronous, content, evidence, id_at, mnemonic, participant, request, start_time, upstream,
 };
-pub(crate) use running::{Running, scratch};
+pub(crate) use running::{Running, TestTime, scratch};

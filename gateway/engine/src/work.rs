@@ -111,6 +111,7 @@ impl<'a> Work<'a> {
             registry: &self.registry,
             now: self.now,
             latest: self.now.max(self.desk.last_at),
+            wall: self.desk.shared.clock.wall(),
             next_seq: self.batch.next_seq(),
             closed: self.desk.closed.as_deref(),
             random: &mut *self.desk.random,

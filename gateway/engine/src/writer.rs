@@ -57,6 +57,8 @@ pub(crate) struct House {
     stuck: Vec<u64>,
     /// A commit found no space since the last tick that found enough.
     no_space: bool,
+    /// What is wrong with the clock.
+    clock: Option<IncidentKind>,
     /// The first events of the session, if there was no space for them.
     unwritten: Vec<Event>,
 }
@@ -333,20 +335,8 @@ impl Writer {
 
     fn watch_disk_and_clock(&mut self, now: Timestamp) {
         self.watch_disk(now);
+        self.watch_clock(now);
         let conditions = &self.shared.conditions;
-        let behind = self.desk.last_at.duration_since(now);
-        if behind > CLOCK_BEHIND {
-            let behind = show_seconds(behind.as_secs().unsigned_abs());
-            let text = format!("the clock stands {behind} behind the last record of the journal");
-            conditions.bad(
-                CLOCK,
-                &text,
-                "set the clock right; the gateway goes on by itself then",
-                now,
-            );
-        } else {
-            conditions.good(CLOCK, now);
-        }
         if self.house.stuck.is_empty() {
             conditions.good(SPOOL, now);
         } else {
@@ -354,6 +344,52 @@ impl Writer {
             conditions.bad(SPOOL, &text, "check the disk; restore the segment from a backup", now);
         }
         self.readiness();
+    }
+
+    fn watch_clock(&mut self, now: Timestamp) {
+        let Shared {
+            conditions, incidents, ..
+        } = &*self.shared;
+        let show = |time: SignedDuration| show_seconds(time.as_secs().unsigned_abs());
+        let behind = self.desk.last_at.duration_since(now);
+        let trouble = if behind > CLOCK_BEHIND {
+            self.shared.clock.doubt();
+            let text = format!(
+                "the clock stands {} behind the last record of the journal",
+                show(behind)
+            );
+            let remedy = "set the clock right; the gateway goes on by itself then";
+            Some((IncidentKind::ClockBehind, text, remedy))
+        } else {
+            self.shared.clock.jumped().map(|by| {
+                let way = if by.is_negative() { "back" } else { "forward" };
+                let text = format!(
+                    "the clock jumped {way} by {}: the gateway goes on by its own count",
+                    show(by)
+                );
+                let remedy = "set the clock right; if it is right now, it is believed after an hour, or at a restart";
+                (IncidentKind::ClockJumped, text, remedy)
+            })
+        };
+        let before = std::mem::replace(&mut self.house.clock, trouble.as_ref().map(|(kind, ..)| *kind));
+        match trouble {
+            Some((kind, text, remedy)) => {
+                conditions.bad(CLOCK, &text, remedy, now);
+                if before != Some(kind) {
+                    incidents.tell(kind, text, now);
+                }
+            }
+            None => {
+                conditions.good(CLOCK, now);
+                if before.is_some() {
+                    incidents.tell(
+                        IncidentKind::ClockRecovered,
+                        format!("the clock is believed again: {now}"),
+                        now,
+                    );
+                }
+            }
+        }
     }
 
     fn watch_disk(&mut self, now: Timestamp) {

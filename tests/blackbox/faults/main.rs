@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it there")]
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;

@@ -107,7 +107,9 @@ pub(super) fn open(context: &Context<'_, '_>, offer: &Offer) -> Result<(), Refus
 fn fresh(context: &Context<'_, '_>, id: MessageId, known: bool) -> Result<(), Refusal> {
     let time = id.time().unwrap_or(Timestamp::MIN);
     let oldest = earlier(context.latest, context.settings.stale_after);
-    if time < oldest || time > later(context.latest, context.settings.future_skew) {
+    // If it is the gateway's clock that was wrong until now, senders are not to suffer for it.
+    let present = context.latest.max(context.wall);
+    if time < oldest || time > later(present, context.settings.future_skew) {
         return Err(Refusal::StaleMessageId { id, time });
     }
     if known { Err(Refusal::AlreadySent(id)) } else { Ok(()) }

@@ -199,6 +199,7 @@ impl Region {
             registry: &self.registry,
             now: self.now,
             latest: self.latest,
+            wall: self.now,
             next_seq,
             closed: self.closed,
             random: &mut self.random,

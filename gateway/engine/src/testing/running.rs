@@ -17,21 +17,32 @@ use crate::{AtRest, Engine, Start, StartError};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone)]
-pub(crate) struct TestTime(Arc<Mutex<Timestamp>>);
+pub(crate) struct TestTime(Arc<Mutex<(Timestamp, SignedDuration)>>);
 
 impl TestTime {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(start_time())))
+        Self(Arc::new(Mutex::new((start_time(), SignedDuration::ZERO))))
     }
 
     pub(crate) fn pass(&self, time: SignedDuration) {
-        *self.0.lock().unwrap() += time;
+        let mut now = self.0.lock().unwrap();
+        now.0 += time;
+        now.1 += time;
+    }
+
+    /// Somebody sets the clock.
+    pub(crate) fn jump(&self, by: SignedDuration) {
+        self.0.lock().unwrap().0 += by;
     }
 }
 
 impl Clock for TestTime {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0.lock().unwrap().0
+    }
+
+    fn counted(&self) -> Option<SignedDuration> {
+        Some(self.0.lock().unwrap().1)
     }
 }
 
