@@ -15,10 +15,10 @@ use judge::goes_on;
 use life::{Life, Step, steps};
 
 /// Lives, then dies at each cut.
-fn run(steps: &[Step], effort: Effort, tried: &Tried) {
+fn run(steps: &[Step], snapshot_every: u64, effort: Effort, tried: &Tried) {
     let runtime = runtime();
     let story = runtime.block_on(async {
-        let mut life = Life::begin().await;
+        let mut life = Life::begin(snapshot_every).await;
         for step in steps {
             life.step(step).await;
         }
@@ -60,9 +60,39 @@ fn whatever_a_crash_leaves_of_any_life_what_was_promised_is_there() {
         ..ProptestConfig::default()
     };
     let result = TestRunner::new(config).run(&steps(), |steps| {
-        run(&steps, effort, &tried);
+        run(&steps, 15, effort, &tried);
         Ok::<_, TestCaseError>(())
     });
     println!("engine: {tried}");
     result.unwrap();
+}
+
+#[test]
+fn a_destruction_of_journal_segments_that_is_cut_leaves_enough() {
+    let accept = Step::Accept {
+        kind: 0,
+        len: 900,
+        dies: false,
+    };
+    let life = [
+        accept.clone(),
+        Step::Flush,
+        Step::Take { queue: 0 },
+        Step::Acknowledge { which: 0 },
+        Step::Pass { minutes: 3000 },
+        Step::Incident,
+        Step::Pass { minutes: 3000 },
+        Step::Pass { minutes: 3000 },
+        Step::Destroy,
+        accept.clone(),
+        Step::Pass { minutes: 10 },
+        Step::Flush,
+        Step::Pass { minutes: 10 },
+        Step::Restart,
+        accept,
+    ];
+    let tried = Tried::default();
+    // No snapshot but the destruction's own.
+    run(&life, 1_000_000, Effort::or_short(1), &tried);
+    println!("destruction: {tried}");
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use journal::verify::{Range, verify};
-use journal::{Location, Opened, Options, Store};
+use journal::{CommitError, Location, Opened, Options, RemoveError, SnapshotError, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use serde_json::json;
@@ -22,6 +22,8 @@ enum Action {
     /// One of the closed spool segments is removed.
     Remove(prop::sample::Index),
     Snapshot,
+    /// So many octets are left from now on, or no limit.
+    Space(Option<usize>),
     /// The store is closed in order, or dropped, and opened again.
     Reopen {
         orderly: bool,
@@ -35,6 +37,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Seal),
         2 => any::<prop::sample::Index>().prop_map(Action::Remove),
         1 => Just(Action::Snapshot),
+        1 => prop::option::of(0..9000_usize).prop_map(Action::Space),
         1 => any::<bool>().prop_map(|orderly| Action::Reopen { orderly }),
     ]
 }
@@ -76,43 +79,58 @@ impl Done {
                     self.numbers += 1;
                     new.push((self.numbers, add(&mut batch, self.numbers, *len)));
                 }
-                batch.commit().unwrap();
-                let promised = Some(disk.position());
-                self.entries.extend(new.into_iter().map(|(number, body)| Entry {
-                    number,
-                    body: Some(body),
-                    promised,
-                }));
+                if has_space(batch.commit()) {
+                    let promised = Some(disk.position());
+                    self.entries.extend(new.into_iter().map(|(number, body)| Entry {
+                        number,
+                        body: Some(body),
+                        promised,
+                    }));
+                }
             }
             Action::Relaxed(len) => {
                 self.numbers += 1;
                 let mut batch = store.begin();
                 let event = json!({"accepted": self.numbers, "text": "x".repeat(*len)});
                 batch.append(at(self.numbers), &event).unwrap();
-                batch.commit_relaxed().unwrap();
-                self.entries.push(Entry {
-                    number: self.numbers,
-                    body: None,
-                    promised: None,
-                });
+                if has_space(batch.commit_relaxed()) {
+                    self.entries.push(Entry {
+                        number: self.numbers,
+                        body: None,
+                        promised: None,
+                    });
+                }
             }
-            Action::Seal => store.seal().unwrap(),
+            Action::Seal => {
+                has_space(store.seal());
+            }
             Action::Remove(which) => {
                 let segments = store.spool_segments();
                 let closed: Vec<_> = segments.iter().filter(|segment| !segment.live).collect();
                 if !closed.is_empty() {
                     let segment = which.get(&closed).segment;
                     self.removed.push((segment, disk.position()));
-                    store.remove_spool_segment(segment).unwrap();
+                    match store.remove_spool_segment(segment) {
+                        Ok(_) | Err(RemoveError::NoSpace(_)) => {}
+                        Err(other) => panic!("{other}"),
+                    }
                 }
             }
             Action::Snapshot => {
                 store.sync().unwrap();
-                let mut writer = store.snapshots().create(store.position()).unwrap();
-                writer.put(b"key", &store.last_digest()).unwrap();
-                writer.finish().unwrap();
+                let snapshot = || {
+                    let mut writer = store.snapshots().create(store.position())?;
+                    writer.put(b"key", &store.last_digest())?;
+                    writer.finish()
+                };
+                match snapshot() {
+                    Ok(_) | Err(SnapshotError::NoSpace { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
             }
+            Action::Space(left) => disk.set_space(left.map(|left| disk.used() + left)),
             Action::Reopen { orderly } => {
+                disk.set_space(None);
                 let Opened { store, .. } = opened.take().unwrap();
                 match orderly {
                     true => store.close().unwrap(),
@@ -160,6 +178,15 @@ impl Done {
             assert_eq!(snapshot.next().unwrap().unwrap().1, digest);
         }
         found
+    }
+}
+
+/// Whether something was done, or refused for lack of space, which changes nothing.
+fn has_space<T>(done: Result<T, CommitError>) -> bool {
+    match done {
+        Ok(_) => true,
+        Err(CommitError::NoSpace { .. }) => false,
+        Err(other) => panic!("{other}"),
     }
 }
 

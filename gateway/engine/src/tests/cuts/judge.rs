@@ -23,7 +23,7 @@ pub(super) async fn goes_on(story: &Story, disk: &MemDisk, cut: usize, chance: &
     let index = story.running.settings.data_dir.join("index");
     put_index(&index, story.index_at(cut, chance.below(4)));
     let engine = start(story, disk);
-    let records = journal_of(story, disk);
+    let records = journal_of(story, disk, cut);
     let (kept, promised) = (same(&story.records, &records), story.promised(cut));
     assert!(kept >= promised, "{kept} of {promised} promised records are there");
     look(story, cut, &engine, &records, None).await;
@@ -42,7 +42,7 @@ pub(super) async fn goes_on(story: &Story, disk: &MemDisk, cut: usize, chance: &
         crashed
     };
     let engine = start(story, &disk);
-    let again = journal_of(story, &disk);
+    let again = journal_of(story, &disk, cut);
     assert_eq!(same(&records, &again), records.len(), "what was there is there");
     let promises = again.iter().filter_map(|record| Promise::of(record.seq, &read(record)));
     let promises: Vec<_> = promises.collect();
@@ -73,10 +73,17 @@ fn put_index(place: &Path, from: Option<&Path>) {
     }
 }
 
-fn journal_of(story: &Story, disk: &MemDisk) -> Vec<Record> {
+/// The journal, with what was destroyed of its beginning.
+fn journal_of(story: &Story, disk: &MemDisk, cut: usize) -> Vec<Record> {
     let dir = story.running.settings.data_dir.join("journal");
     let records = journal::read::records(disk.shared(), &dir, Default::default()).unwrap();
-    records.map(|record| record.unwrap()).collect()
+    let records: Vec<Record> = records.map(|record| record.unwrap()).collect();
+    let gone = records.first().map_or(0, |first| first.seq - 1);
+    let agreed = story.destroyed.iter().filter(|(begun, _)| *begun <= cut);
+    let agreed = agreed.map(|(_, through)| *through).max().unwrap_or(0);
+    assert!(gone <= agreed, "nobody agreed to destroy record {gone}");
+    let gone = story.records[..gone as usize].to_vec();
+    gone.into_iter().chain(records).collect()
 }
 
 /// How many records two journals have in common.
@@ -122,7 +129,7 @@ fn verified(story: &Story, engine: &Engine, records: &[Record]) {
     let dir = story.running.settings.data_dir.join("journal");
     let disk = engine.disk();
     let report = verify(&disk, &dir, Range::default(), &mut |record| checkpoints.check(record)).unwrap();
-    assert_eq!(report.records, records.len() as u64);
+    assert_eq!(report.last_seq, records.len() as u64);
 }
 
 /// The bodies are those that were offered.

@@ -10,9 +10,10 @@ use testdisk::MemDisk;
 use super::story::{Promise, Story};
 use crate::Engine;
 use crate::command::{
-    Acknowledge, AnswerTo, ForwardOutcome, Incoming, Part, QuarantineDecision, Received, RefusedCall, RegistryChange,
-    Take, TakeFrom,
+    Acknowledge, AnswerTo, ForwardOutcome, Incoming, Part, QuarantineDecision, Received, Refusal, RefusedCall,
+    RegistryChange, Take, TakeFrom,
 };
+use crate::event::Person;
 use crate::names::{MessageId, Party};
 use crate::testing::{Running, answer, content, evidence, id_at, mnemonic, participant, request, scratch, upstream};
 use crate::tests::copy;
@@ -70,6 +71,10 @@ pub(super) enum Step {
     Pass {
         minutes: i64,
     },
+    /// Two people have journal segments destroyed whose term is over.
+    Destroy,
+    /// So many octets are left from now on, or no limit.
+    Space(Option<usize>),
     Restart,
     /// The index reaches its disk, and is copied.
     Flush,
@@ -92,6 +97,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Refused),
         1 => Just(Step::Incident),
         3 => prop_oneof![2 => 1..30_i64, 1 => 600..3000_i64].prop_map(|minutes| Step::Pass { minutes }),
+        1 => Just(Step::Destroy),
+        1 => prop::option::of(0..30_000_usize).prop_map(Step::Space),
         1 => Just(Step::Restart),
         1 => Just(Step::Flush),
     ];
@@ -106,11 +113,14 @@ pub(super) struct Life {
     tokens: Vec<String>,
     handed_out: Vec<(&'static str, MessageId)>,
     pulled: Vec<MessageId>,
+    /// The disk may be full.
+    limited: bool,
     story: Story,
 }
 
 impl Life {
-    pub(super) async fn begin() -> Self {
+    /// The snapshots are so many records apart.
+    pub(super) async fn begin(snapshot_every: u64) -> Self {
         let dir = scratch();
         let disk = MemDisk::below(dir.path().parent().unwrap());
         let mut running = Running::new(dir.path());
@@ -120,10 +130,12 @@ impl Life {
         settings.store.journal_segment_bytes = 16 << 10;
         settings.store.spool_segment_bytes = 8 << 10;
         settings.copy_forward_below_percent = 60;
-        settings.snapshot_every = 15;
+        settings.snapshot_every = snapshot_every;
         settings.retention_bodies = SignedDuration::from_hours(24);
         settings.grace = SignedDuration::from_hours(36);
         settings.exchange_ttl = SignedDuration::from_hours(48);
+        settings.retention_journal = SignedDuration::from_hours(48);
+        settings.seal_after = Some(SignedDuration::from_hours(6));
         settings.message_ttl = SignedDuration::from_hours(300);
         let engine = running.region().await;
         let story = Story {
@@ -133,6 +145,7 @@ impl Life {
             offered: BTreeMap::new(),
             promises: vec![(disk.position(), Promise::Registry)],
             indexes: Vec::new(),
+            destroyed: Vec::new(),
             _dirs: Vec::new(),
         };
         Self {
@@ -143,19 +156,28 @@ impl Life {
             tokens: Vec::new(),
             handed_out: Vec::new(),
             pulled: Vec::new(),
+            limited: false,
             story,
         }
     }
 
     /// Ends the life; what is left is its story.
     pub(super) async fn end(mut self) -> Story {
+        self.disk.set_space(None);
         self.engine.shutdown().await;
-        let journal = self.dir.path().join("journal");
-        let records = journal::read::records(self.disk.shared(), &journal, Default::default()).unwrap();
-        self.story.records = records.map(|record| record.unwrap()).collect();
+        self.keep_records();
         self.story.recording = self.disk.recording();
         self.story._dirs.push(self.dir);
         self.story
+    }
+
+    /// Takes the journal into the story, before any of it is destroyed.
+    fn keep_records(&mut self) {
+        let journal = self.dir.path().join("journal");
+        let records = journal::read::records(self.disk.shared(), &journal, Default::default()).unwrap();
+        let kept = self.story.records.len() as u64;
+        let new = records.map(|record| record.unwrap()).filter(|record| record.seq > kept);
+        self.story.records.extend(new);
     }
 
     pub(super) async fn step(&mut self, step: &Step) {
@@ -175,16 +197,20 @@ impl Life {
             Step::Receive { kind, len } => {
                 let incoming = self.offer(Party::Upstream(upstream()), KINDS[*kind], *len);
                 let id = incoming.message_id;
-                match self.engine.receive(&upstream(), incoming).await.unwrap() {
-                    Received::Accepted(accepted) => self.promise(Promise::Accepted(accepted.seq, id)),
-                    Received::Quarantined { seq, .. } => self.promise(Promise::Accepted(seq, id)),
-                    Received::Duplicate => panic!("it is new"),
+                match self.done(self.engine.receive(&upstream(), incoming).await) {
+                    Some(Received::Accepted(accepted)) => self.promise(Promise::Accepted(accepted.seq, id)),
+                    Some(Received::Quarantined { seq, .. }) => self.promise(Promise::Accepted(seq, id)),
+                    Some(Received::Duplicate) => panic!("it is new"),
+                    None => return,
                 }
                 self.pulled.push(id);
             }
             Step::AcknowledgeUpstream { which } => {
-                if let Some(id) = pick(&self.pulled, *which) {
-                    self.engine.upstream_acknowledged(&upstream(), id).await.unwrap();
+                if let Some(id) = pick(&self.pulled, *which)
+                    && self
+                        .done(self.engine.upstream_acknowledged(&upstream(), id).await)
+                        .is_some()
+                {
                     self.promise(Promise::AcknowledgedUpstream(id));
                 }
             }
@@ -248,14 +274,24 @@ impl Life {
             }),
             Step::Incident => {
                 self.engine.record_incident("test", "a test".to_owned()).await;
-                self.promise(Promise::Incident);
+                if !self.limited {
+                    self.promise(Promise::Incident);
+                }
             }
             Step::Pass { minutes } => {
                 self.story.running.time.pass(SignedDuration::from_mins(*minutes));
                 self.engine.tick().await;
                 self.engine.tick().await;
             }
+            Step::Destroy => self.destroy().await,
+            Step::Space(left) => {
+                self.disk.set_space(left.map(|left| self.disk.used() + left));
+                self.limited = left.is_some();
+                self.engine.tick().await;
+            }
             Step::Restart => {
+                self.disk.set_space(None);
+                self.limited = false;
                 self.engine.shutdown().await;
                 self.engine = self.story.running.start().unwrap();
             }
@@ -267,6 +303,34 @@ impl Life {
                 self.story.indexes.push((at, copied.path().to_owned()));
                 self.story._dirs.push(copied);
             }
+        }
+    }
+
+    /// What was answered, unless there was no space for it.
+    fn done<T>(&self, answered: Result<T, Refusal>) -> Option<T> {
+        match answered {
+            Ok(done) => Some(done),
+            Err(Refusal::Unavailable(_)) if self.limited => None,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn destroy(&mut self) {
+        self.keep_records();
+        let person = |name: &str, uid| Person {
+            name: name.to_owned(),
+            uid,
+        };
+        let before = self.engine.now() - SignedDuration::from_hours(48);
+        let begun = self.disk.position();
+        let reason = "term is over".to_owned();
+        let proposed = self
+            .engine
+            .propose_destruction(before, true, person("ivanova", 1), reason)
+            .await;
+        let Ok(proposal) = proposed else { return };
+        if let Ok(act) = self.engine.approve_destruction(proposal, person("petrov", 2)).await {
+            self.story.destroyed.push((begun, act.destruction.through));
         }
     }
 
@@ -317,7 +381,7 @@ impl Life {
             from: from.clone(),
             selector: None,
         };
-        if let Some(delivery) = self.engine.take(take).await.unwrap() {
+        if let Some(delivery) = self.done(self.engine.take(take).await).flatten() {
             self.promise(Promise::HandedOut(delivery.seq));
             self.handed_out.push((who, delivery.message_id));
             self.tokens.extend(delivery.reply_token);
@@ -330,7 +394,7 @@ impl Life {
         let head = self.engine.lane_head(&lane).unwrap()?;
         let seq = head.message.seq;
         let id = head.last_id.unwrap_or(head.message.message_id);
-        self.engine.forward_started(seq, id).await.unwrap();
+        self.done(self.engine.forward_started(seq, id).await)?;
         self.promise(Promise::Started(seq, id));
         Some(seq)
     }
@@ -351,8 +415,9 @@ impl Life {
                 text: cause(),
             },
         };
-        self.engine.forward_outcome(seq, outcome).await.unwrap();
-        self.promise(Promise::Outcome(seq));
+        if self.done(self.engine.forward_outcome(seq, outcome).await).is_some() {
+            self.promise(Promise::Outcome(seq));
+        }
     }
 
     /// A registry in which a participant has another certificate, whose file comes with it.
@@ -367,9 +432,10 @@ impl Life {
             prune: true,
             blobs: BTreeMap::from([(name, file)]),
         };
-        let diff = self.engine.apply_registry(change, "operator").await.unwrap();
-        if diff != Default::default() {
-            self.promise(Promise::Registry);
+        match self.engine.apply_registry(change, "operator").await {
+            Ok(diff) if diff == Default::default() => {}
+            Ok(_) => self.promise(Promise::Registry),
+            Err(error) => assert!(self.limited, "{error}"),
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Story {
     pub(super) promises: Vec<(usize, Promise)>,
     /// Copies of the index, and where the recording stood then.
     pub(super) indexes: Vec<(usize, PathBuf)>,
+    /// Records up to which were destroyed, and where the recording stood before that was approved.
+    pub(super) destroyed: Vec<(usize, u64)>,
     /// Where the copies lie, and the data directory of the engine's index.
     pub(super) _dirs: Vec<tempfile::TempDir>,
 }
