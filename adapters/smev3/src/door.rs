@@ -22,11 +22,10 @@ use std::time::Duration;
 use engine::Engine;
 use engine::clock::Clock;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use xmldsig::Limits;
 
 pub use metrics::{DoorMetrics, Histogram};
-pub use tls::Tls;
+pub use tls::{LiveTls, LoadedTls, Tls};
 
 use crate::answer::Author;
 use crate::schema::Validators;
@@ -104,7 +103,7 @@ impl Settings {
 pub struct Door {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<LiveTls>,
     inner: Arc<Inner>,
 }
 
@@ -122,7 +121,7 @@ impl Door {
     /// # Errors
     /// The address cannot be bound, or a TLS file cannot be used; the message names it.
     pub async fn bind(settings: Settings, engine: Engine, author: Author, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = settings.tls.as_ref().map(Tls::load).transpose()?.map(LiveTls::new);
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", settings.listen)))?;
@@ -163,6 +162,11 @@ impl Door {
     /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// TLS of the door, to be renewed; `None` where it speaks none.
+    pub fn tls(&self) -> Option<LiveTls> {
+        self.tls.clone()
     }
 
     /// What the door counts.

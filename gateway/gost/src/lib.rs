@@ -31,8 +31,8 @@ mod software;
 mod verifying_key;
 
 pub use certificate::{
-    Certificate, CertificateError, CertificateId, SubjectName, certificate_request, certificate_request_pem,
-    self_signed,
+    Certificate, CertificateError, CertificateId, CertificateOutline, SubjectName, certificate_request,
+    certificate_request_pem, self_signed,
 };
 pub use curve::{Curve, KeyAlgorithm};
 pub use der::asn1::ObjectIdentifier;

@@ -46,10 +46,15 @@ fn door_settings(settings: &Settings) -> smev3::door::Settings {
     door.body_bytes = limits.body_bytes;
     door.attachments_bytes = limits.attachments_bytes;
     door.in_flight_bytes = limits.in_flight_bytes;
-    door.tls = smev3.tls.as_ref().map(|tls| Tls {
+    door.tls = tls(settings);
+    door
+}
+
+/// The files of the door's TLS, if it is to speak it.
+pub(crate) fn tls(settings: &Settings) -> Option<Tls> {
+    settings.smev3.tls.as_ref().map(|tls| Tls {
         certificate: tls.certificate.clone(),
         private_key: tls.private_key.clone(),
         client_ca: tls.client_ca.clone(),
-    });
-    door
+    })
 }

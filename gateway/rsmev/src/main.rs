@@ -25,6 +25,7 @@ mod operator;
 mod output;
 mod problem;
 mod registry_file;
+mod renewal;
 mod sandbox;
 mod section;
 mod serve;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use engine::clock::{Clock, SystemClock};
 use engine::{Engine, Start, StartError};
 use gost::Certificate;
-use smev3::door::DoorMetrics;
+use smev3::door::{DoorMetrics, LiveTls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -31,6 +31,7 @@ use crate::keys::{self, Identity};
 use crate::links::Links;
 use crate::master_key;
 use crate::metrics::{Metrics, Sources};
+use crate::renewal::Renewal;
 use crate::settings::Settings;
 use crate::{build, door, logging, memory, store};
 
@@ -106,6 +107,7 @@ fn make_socket_folder(settings: &Settings) -> Result<(), Failure> {
 struct Gateway {
     engine: Engine,
     links: Links,
+    renewal: Renewal,
     stop_door: watch::Sender<bool>,
     door: JoinHandle<()>,
     stop_archive: watch::Sender<bool>,
@@ -136,9 +138,19 @@ impl Gateway {
         let archive = archive.map(|archive| Archive::start(archive, engine.clone(), stopped));
         let (archive, shipping) = archive.unzip();
         let metrics = door.metrics();
+        let renewal = Renewal::new(door.tls(), settings);
         let certificates = std::iter::once(identity.certificate.clone()).chain(trusted).collect();
-        let pages = pages(&engine, &identity, (&links, archive), metrics, certificates, test_clock)?;
-        let administration = administration(settings, &engine, pages).await?;
+        let observed = (metrics, door.tls());
+        let pages = pages(
+            &engine,
+            &identity,
+            (&links, archive),
+            observed,
+            certificates,
+            test_clock,
+        )?;
+        let mut administration = administration(settings, &engine, pages).await?;
+        administration.push(tokio::spawn(renewal.clone().watch()));
         let (stop_door, stopped) = watch::channel(false);
         let door = tokio::spawn(door.serve(stopping(stopped)));
         tracing::info!(
@@ -151,6 +163,7 @@ impl Gateway {
         Ok(Self {
             engine,
             links,
+            renewal,
             stop_door,
             door,
             stop_archive,
@@ -169,7 +182,7 @@ impl Gateway {
             tokio::select! {
                 failure = self.engine.failed() => break Some(failure),
                 _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => break None,
-                _ = hang_up.recv() => reload(config, &self.links),
+                _ = hang_up.recv() => reload(config, &self.links, &self.renewal),
             }
         };
         if let Some(failure) = failure {
@@ -255,13 +268,14 @@ fn pages(
     engine: &Engine,
     identity: &Identity,
     (links, archive): (&Links, Option<Archive>),
-    door: Arc<DoorMetrics>,
+    (door, tls): (Arc<DoorMetrics>, Option<LiveTls>),
     certificates: Vec<Certificate>,
     test_clock: Option<&TestClock>,
 ) -> Result<Pages, Failure> {
     let sources = Sources {
         engine: engine.clone(),
         door,
+        tls,
         links: links.clone(),
         archive: archive.clone(),
         certificates,
@@ -295,13 +309,15 @@ async fn stopping(mut stopped: watch::Receiver<bool>) {
 }
 
 /// SIGHUP: what can be read again. What is wrong is told, and everything stays as it was.
-fn reload(config: &Path, links: &Links) {
+fn reload(config: &Path, links: &Links, renewal: &Renewal) {
     let reloaded = Settings::load(config).map_err(Failure::from).and_then(|settings| {
+        let renewed = renewal.read(&settings)?;
         links.trust(&settings)?;
+        renewal.put(renewed);
         logging::set_level(&settings.log.level).map_err(Failure::refused)
     });
     match reloaded {
-        Ok(()) => tracing::info!("read again: log.level, trusted_signers"),
+        Ok(()) => tracing::info!("read again: log.level, trusted_signers, the files of smev3.tls"),
         Err(failure) => tracing::error!(%failure, "nothing was read again"),
     }
 }

@@ -52,10 +52,26 @@ impl Authority {
     /// When no key can be generated.
     #[must_use]
     pub fn issue(&self, name: &str) -> TlsIdentity {
+        self.sign(name, |_| {})
+    }
+
+    /// The same whose time was over long ago.
+    ///
+    /// # Panics
+    /// When no key can be generated.
+    #[must_use]
+    pub fn issue_expired(&self, name: &str) -> TlsIdentity {
+        self.sign(name, |params| {
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        })
+    }
+
+    fn sign(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsIdentity {
         let key = key();
-        let certificate = params(name, &["127.0.0.1"])
-            .signed_by(&key, &self.0)
-            .expect("the authority signs");
+        let mut params = params(name, &["127.0.0.1"]);
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.0).expect("the authority signs");
         TlsIdentity {
             certificate: certificate.pem(),
             private_key: key.serialize_pem(),

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::tls::LiveTls;
 use super::{Inner, http};
 
 /// After the system refused a connection, usually for want of file descriptors.
@@ -27,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown` ends.
 pub(super) async fn run(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<LiveTls>,
     inner: Arc<Inner>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -45,7 +46,8 @@ pub(super) async fn run(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = connection(Arc::clone(&inner), tls.clone(), stream, peer, closed.clone(), slot);
+        let tls = tls.as_ref().map(LiveTls::acceptor);
+        let connection = connection(Arc::clone(&inner), tls, stream, peer, closed.clone(), slot);
         connections.spawn(connection);
     }
     drop(listener);

@@ -159,6 +159,33 @@ impl Certificate {
     }
 }
 
+/// Whose a certificate is and how long it holds, whatever its key: what can be told of a TLS certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateOutline {
+    /// The subject as text in the manner of RFC 4514; empty where the certificate has only alternative names.
+    pub subject: String,
+    /// The first second of validity, in seconds since 1970.
+    pub not_before: i64,
+    /// The last second of validity, in seconds since 1970.
+    pub not_after: i64,
+}
+
+impl CertificateOutline {
+    /// Reads DER.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if it is not a certificate, or has octets behind its end.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let outer = asn1::Certificate::from_der(der)?;
+        let tbs = outer.tbs()?;
+        Ok(Self {
+            subject: name::to_text(tbs.subject)?,
+            not_before: tbs.validity.not_before.unix_seconds(),
+            not_after: tbs.validity.not_after.unix_seconds(),
+        })
+    }
+}
+
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
         self.0.der == other.0.der

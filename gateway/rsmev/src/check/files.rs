@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use gost::Certificate;
+use gost::{Certificate, CertificateOutline};
 use jiff::Timestamp;
 
 use super::{Findings, Level};
@@ -119,10 +119,19 @@ fn secrecy(inspection: &Inspection, findings: &mut Findings, key: &str, file: &P
 
 /// A certificate's validity; `worst` is what an expired one is.
 pub(super) fn validity(certificate: &Certificate, worst: Level) -> (Level, String) {
+    let outline = CertificateOutline {
+        subject: certificate.subject().to_owned(),
+        not_before: certificate.not_before(),
+        not_after: certificate.not_after(),
+    };
+    term(&outline, worst)
+}
+
+fn term(certificate: &CertificateOutline, worst: Level) -> (Level, String) {
     let now = Timestamp::now().as_second();
-    let (left, begun) = (certificate.not_after() - now, now - certificate.not_before());
+    let (left, begun) = (certificate.not_after - now, now - certificate.not_before);
     let time = |seconds: i64| show_seconds(seconds.unsigned_abs());
-    let subject = certificate.subject();
+    let subject = &certificate.subject;
     if left < 0 {
         (
             worst,
@@ -177,12 +186,22 @@ fn tls(inspection: &Inspection, findings: &mut Findings) {
         Err(error) => return findings.key(inspection, Level::Error, key, format!("{}: {error}", file.display())),
     };
     let Some(chain) = chain else { return };
+    let outline = chain.first().and_then(|first| CertificateOutline::from_der(first).ok());
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let usable = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private_key));
     match usable {
-        Ok(_) => findings.key(inspection, Level::Ok, "smev3.tls", "certificate and key"),
+        Ok(_) => {
+            let key = "smev3.tls.certificate";
+            match outline {
+                Some(outline) => {
+                    let (level, text) = term(&outline, Level::Error);
+                    findings.key(inspection, level, key, format!("with its key: {text}"));
+                }
+                None => findings.key(inspection, Level::Error, key, "subject and validity cannot be read"),
+            }
+        }
         Err(error) => findings.key(inspection, Level::Error, key, format!("{}: {error}", file.display())),
     }
 }

@@ -7,7 +7,7 @@ use engine::Engine;
 use engine::names::Queue;
 use gost::Certificate;
 use prometheus::proto::MetricFamily;
-use smev3::door::DoorMetrics;
+use smev3::door::{DoorMetrics, LiveTls};
 
 use super::family::{Family, float};
 use crate::archive::Archive;
@@ -18,6 +18,8 @@ use crate::links::Links;
 const DOOR: &str = "smev3";
 /// Label of what the links pull.
 const UPSTREAM: &str = "upstream";
+/// What the door's TLS certificate is called if it has no subject.
+const TLS: &str = "smev3.tls";
 /// Values of the label `type`.
 const TYPES: [&str; 3] = ["request", "response", "status"];
 
@@ -27,6 +29,8 @@ pub(crate) struct Sources {
     pub(crate) engine: Engine,
     /// Refusals and times at the door.
     pub(crate) door: Arc<DoorMetrics>,
+    /// TLS of the door, if it speaks it.
+    pub(crate) tls: Option<LiveTls>,
     /// The links upstream.
     pub(crate) links: Links,
     /// Where sealed journal segments go.
@@ -254,6 +258,12 @@ impl Sources {
                     *end = (*end).min(certificate.not_after());
                 }
             }
+        }
+        if let Some(tls) = &self.tls {
+            let certificate = tls.certificate();
+            let named = Some(certificate.subject).filter(|subject| !subject.is_empty());
+            let end = ends.entry(named.unwrap_or_else(|| TLS.to_owned())).or_insert(i64::MAX);
+            *end = (*end).min(certificate.not_after);
         }
         let now = self.engine.now().as_second();
         let mut family = Family::gauge(
