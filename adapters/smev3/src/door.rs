@@ -70,8 +70,13 @@ pub struct Settings {
     pub connections: usize,
     /// How long a client may take for the head of a request, an idle connection included, and for a TLS handshake.
     pub head_timeout: Duration,
-    /// How long a client may take for a body, besides a second for every 16 KiB that have come, and for taking an answer.
+    /// How long a client may take for an answer.
     pub body_timeout: Duration,
+    /// How long a client may take for a body, besides the time that what has come takes at `body_rate`.
+    pub body_grace: Duration,
+    /// `smev3.body_rate`: octets a second that a body must come with after the grace, so that a few slow senders cannot
+    /// hold the room of all others.
+    pub body_rate: u64,
     /// How long calls that are under way at shutdown may take.
     pub drain_timeout: Duration,
     /// Calls parsed, verified or signed at once.
@@ -93,6 +98,8 @@ impl Settings {
             connections: 1024,
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            body_grace: Duration::from_secs(10),
+            body_rate: 64 << 10,
             drain_timeout: Duration::from_secs(20),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
         }

@@ -31,11 +31,13 @@ pub enum IncidentKind {
     ClockBehind,
     /// The clock is believed again.
     ClockRecovered,
+    /// A worker panicked; the gateway goes on.
+    WorkerPanicked,
 }
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DiskLow,
         Self::DiskRecovered,
         Self::UncleanEnd,
@@ -44,6 +46,7 @@ impl IncidentKind {
         Self::ClockJumped,
         Self::ClockBehind,
         Self::ClockRecovered,
+        Self::WorkerPanicked,
     ];
 
     /// The word for it.
@@ -58,6 +61,7 @@ impl IncidentKind {
             Self::ClockJumped => "clock_jumped",
             Self::ClockBehind => "clock_behind",
             Self::ClockRecovered => "clock_recovered",
+            Self::WorkerPanicked => "worker_panicked",
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::keys;
 use crate::message::JournalCut;
 use crate::metrics::EngineMetrics;
 use crate::names::UpstreamName;
+use crate::panics::Panics;
 use crate::protection::Spool;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) conditions: Conditions,
     pub(crate) metrics: EngineMetrics,
     pub(crate) incidents: Incidents,
+    pub(crate) panics: Panics,
     pub(crate) sizes: Mutex<(Sizes, u64)>,
     /// Sequence number of the journal's last record.
     pub(crate) last_seq: AtomicU64,
@@ -72,6 +74,7 @@ impl Shared {
             conditions,
             metrics: EngineMetrics::default(),
             incidents: Incidents::default(),
+            panics: Panics::default(),
             sizes: Mutex::default(),
             last_seq: AtomicU64::new(0),
             found_cut: AtomicBool::new(false),

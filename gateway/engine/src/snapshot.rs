@@ -45,6 +45,8 @@ pub(crate) enum DumpError {
     GivenUp,
     #[error("the snapshot cannot be read back as it was written")]
     Unproven,
+    #[error("writing it panicked")]
+    Panicked,
 }
 
 impl Dump {

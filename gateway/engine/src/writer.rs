@@ -15,6 +15,7 @@ use crate::decide::Planned;
 use crate::error::StartError;
 use crate::event::Event;
 use crate::incidents::IncidentKind;
+use crate::panics::Worker;
 use crate::retention;
 use crate::room;
 use crate::shared::Shared;
@@ -491,10 +492,13 @@ impl Writer {
         let back = self.back.clone();
         let hand_over = move |command| back.upgrade().is_some_and(|back| back.blocking_send(command).is_ok());
         let copy = move || {
-            let complete = retention::copy_forward(&shared, segment, &hand_over).unwrap_or_else(|error| {
-                tracing::error!(%error, segment, "a spool segment cannot be copied forward");
-                false
+            let copied = shared.contain(Worker::CopyForward, "copying a spool segment", || {
+                retention::copy_forward(&shared, segment, &hand_over).unwrap_or_else(|error| {
+                    tracing::error!(%error, segment, "a spool segment cannot be copied forward");
+                    false
+                })
             });
+            let complete = copied.unwrap_or(false);
             hand_over(Command::Copied { segment, complete });
         };
         match std::thread::Builder::new().name("copy-forward".to_owned()).spawn(copy) {
@@ -507,11 +511,17 @@ impl Writer {
         if self.house.snapshot.is_some() {
             return;
         }
-        let index = Arc::clone(&self.shared.index);
+        let shared = Arc::clone(&self.shared);
         let snapshots = self.store.snapshots();
         let back = self.back.clone();
         let make = move || {
-            let made = snapshot::write(&index, &snapshots);
+            let write = || snapshot::write(&shared.index, &snapshots);
+            let made = shared.contain(Worker::Snapshot, "writing a snapshot", write);
+            let made = made.unwrap_or_else(|| {
+                // Nobody walks any more.
+                *shared.index.dump() = None;
+                Err(DumpError::Panicked)
+            });
             if let Some(back) = back.upgrade() {
                 // A writer that has ended needs no news.
                 let _ = back.blocking_send(Command::Snapshot(made));

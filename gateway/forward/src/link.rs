@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::Engine;
 use engine::clock::Clock;
 use engine::command::Lane;
 use engine::names::{Queue, UpstreamName};
+use engine::{Engine, Worker};
 use gost::{Certificate, Signer};
 use jiff::Timestamp;
 use smev3::client::{Client, Pull};
@@ -22,6 +22,8 @@ use crate::{lane, pull};
 
 /// Lanes are looked at this often even if nothing is announced.
 const RESCAN: Duration = Duration::from_secs(30);
+/// Before a part of a link that panicked is tried again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// A running link to one upstream. Dropping it without [`stop`](Self::stop) ends its tasks where they stand; what they
 /// were about is taken up again at the next start.
@@ -66,9 +68,11 @@ impl Link {
         });
         let shared = Arc::new(Shared::new(settings, engine, client, clock));
         let mut tasks = JoinSet::new();
-        tasks.spawn(run(shared.clone()));
+        tasks.spawn(kept_running(shared.clone(), "keeping a link", run));
         for pull in Pull::ALL {
-            tasks.spawn(pull::run(shared.clone(), pull));
+            tasks.spawn(kept_running(shared.clone(), "pulling", move |shared| {
+                pull::run(shared, pull)
+            }));
         }
         Self {
             shared,
@@ -177,7 +181,7 @@ async fn run(shared: Arc<Shared>) {
         }
         tokio::select! {
             () = work.notified() => {}
-            (lane, turn) = lanes.ended(), if !lanes.tasks.is_empty() => {
+            (lane, turn) = lanes.ended(&shared), if !lanes.tasks.is_empty() => {
                 schedule.ended(&lane, turn, &shared.settings.backoff, Instant::now(), shared.settings.chance.as_ref());
             }
             _ = probes.join_next(), if !probes.is_empty() => {}
@@ -187,13 +191,30 @@ async fn run(shared: Arc<Shared>) {
         }
     }
     while !lanes.tasks.is_empty() {
-        lanes.ended().await;
+        lanes.ended(&shared).await;
     }
     while probes.join_next().await.is_some() {}
 }
 
 fn earlier(wake: Instant, other: Option<Instant>) -> Instant {
     other.map_or(wake, |other| wake.min(other))
+}
+
+/// Runs a part of a link, and again after a pause if it panicked, until it ends by itself.
+async fn kept_running<F>(shared: Arc<Shared>, doing: &'static str, part: impl Fn(Arc<Shared>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        // Aborted with the one who waits for it.
+        let mut running = JoinSet::new();
+        running.spawn(part(shared.clone()));
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => shared.engine.worker_panicked(Worker::Link, doing),
+            _ => return,
+        }
+        tokio::time::sleep(AFTER_PANIC).await;
+    }
 }
 
 /// The lanes that are worked at this moment.
@@ -211,7 +232,7 @@ impl Lanes {
     }
 
     /// The next turn that ends; one that panicked counts as failed. Pending for ever when none is under way.
-    async fn ended(&mut self) -> (Lane, Turn) {
+    async fn ended(&mut self, shared: &Shared) -> (Lane, Turn) {
         loop {
             let Some(ended) = self.tasks.join_next_with_id().await else {
                 std::future::pending().await
@@ -220,6 +241,9 @@ impl Lanes {
                 Ok(ended) => ended,
                 Err(error) => {
                     tracing::error!("working a lane failed: {error}");
+                    if error.is_panic() {
+                        shared.engine.worker_panicked(Worker::Lane, "forwarding a lane");
+                    }
                     (
                         error.id(),
                         Turn {

@@ -1,6 +1,7 @@
 //! Work that the writer does not wait for, or not alone: threads that live as long as the store.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError};
@@ -24,7 +25,8 @@ impl Worker {
         let (jobs, inbox) = channel::<Job>();
         let thread = Builder::new().name(name.to_owned()).spawn(move || {
             while let Ok(job) = inbox.recv() {
-                job();
+                // One that panics closes its answer, which its caller takes for a failure; the next one is done all the same.
+                let _ = catch_unwind(AssertUnwindSafe(job));
             }
         })?;
         Ok(Self {
@@ -50,7 +52,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A job that panicked has closed its answer already.
             let _ = thread.join();
         }
     }

@@ -10,7 +10,7 @@ use engine::command::{Delivery, Incoming, RefusedCall, Take};
 use engine::event::BodyName;
 use engine::names::{MessageId, Mnemonic};
 use engine::registry::Registry;
-use engine::{Engine, Unreadable};
+use engine::{Engine, Unreadable, Worker};
 
 use super::DOOR;
 use super::budget::{Exhausted, Held, PATIENCE, overhead};
@@ -157,7 +157,7 @@ impl super::Inner {
         match self.exchange.workers.run(job).await {
             Ok(done) => Ok(done),
             Err(_) => {
-                self.exchange.incident("reading a call").await;
+                self.exchange.panicked(Worker::Door, "reading a call");
                 let fault = self.exchange.count(path_version, Fault::failure());
                 Err(Unanswered::Fault(fault))
             }
@@ -280,7 +280,7 @@ impl super::Inner {
                 Err(error.into())
             }
             Err(Panicked) => {
-                self.exchange.incident(what).await;
+                self.exchange.panicked(Worker::Door, what);
                 Err(Fault::failure())
             }
         }
@@ -350,11 +350,8 @@ impl Exchange {
         FaultAnswer { version, fault }
     }
 
-    async fn incident(&self, what: &str) {
-        tracing::error!("a worker panicked while {what}");
-        self.engine
-            .record_incident("panic", format!("a worker of the door panicked while {what}"))
-            .await;
+    pub(super) fn panicked(&self, worker: Worker, what: &str) {
+        self.engine.worker_panicked(worker, what);
     }
 
     async fn bodies(&self, delivery: &Delivery) -> Result<(Vec<u8>, Vec<Vec<u8>>, ExchangeNote), Unreadable> {

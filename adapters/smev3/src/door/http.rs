@@ -21,9 +21,6 @@ use crate::fault::Fault;
 use crate::version::Version;
 use crate::wsdl;
 
-/// Octets of a body that a client must send in a second, after the time-out that it has in any case.
-const MINIMUM_RATE: u64 = 16 << 10;
-
 /// Answers one request. What goes wrong becomes an answer.
 pub(super) async fn answer(
     inner: Arc<Inner>,
@@ -103,7 +100,10 @@ async fn call(
                 },
             ));
         }
-        Err(ReadError::Slow) => return closing(text(StatusCode::REQUEST_TIMEOUT, "The body took too long.\n")),
+        Err(ReadError::Slow) => {
+            inner.metrics.count_slow_body();
+            return closing(text(StatusCode::REQUEST_TIMEOUT, "The body took too long.\n"));
+        }
         Err(ReadError::Broken) => return closing(text(StatusCode::BAD_REQUEST, "The body is broken.\n")),
     };
     let received = Received {
@@ -157,7 +157,7 @@ impl From<Exhausted> for ReadError {
 /// Reads a body within its bounds. What it returns besides must be held as long as the body is there.
 async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadError> {
     let limit = inner.settings.body_bytes;
-    let deadline = Instant::now() + inner.settings.body_timeout;
+    let deadline = Instant::now() + inner.settings.body_grace;
     let announced = body.size_hint().exact();
     if announced.is_some_and(|octets| octets > limit) {
         drain(body, limit, deadline).await;
@@ -169,7 +169,8 @@ async fn read(inner: &Inner, mut body: Incoming) -> Result<(Bytes, Held), ReadEr
     let mut octets = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(0)).unwrap_or(0));
     loop {
         // Who keeps the pace gets the time that the pace needs.
-        let deadline = deadline + Duration::from_secs(octets.len() as u64 / MINIMUM_RATE);
+        let earned = octets.len() as u64 * 1000 / inner.settings.body_rate.max(1);
+        let deadline = deadline + Duration::from_millis(earned);
         let frame = timeout_at(deadline, body.frame()).await.map_err(|_| ReadError::Slow)?;
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else {

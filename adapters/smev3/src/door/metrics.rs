@@ -22,6 +22,8 @@ pub struct DoorMetrics {
     pub verify_seconds: Histogram,
     unrecognised: Mutex<HashMap<Option<IpAddr>, u64>>,
     turned_away: AtomicU64,
+    slow_bodies: AtomicU64,
+    slow_answers: AtomicU64,
     connections: AtomicU64,
     budget: Arc<Budget>,
 }
@@ -34,6 +36,8 @@ impl DoorMetrics {
             verify_seconds: Histogram::new(SECONDS),
             unrecognised: Mutex::default(),
             turned_away: AtomicU64::new(0),
+            slow_bodies: AtomicU64::new(0),
+            slow_answers: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             budget,
         }
@@ -62,6 +66,14 @@ impl DoorMetrics {
         self.turned_away.load(Ordering::Relaxed)
     }
 
+    /// Calls cut off because the client was too slow, by what it was slow at.
+    pub fn cut_off(&self) -> [(&'static str, u64); 2] {
+        [
+            ("slow_body", self.slow_bodies.load(Ordering::Relaxed)),
+            ("slow_answer", self.slow_answers.load(Ordering::Relaxed)),
+        ]
+    }
+
     /// Connections open now.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
@@ -88,6 +100,14 @@ impl DoorMetrics {
         let mut map = self.unrecognised.lock().unwrap_or_else(PoisonError::into_inner);
         let known = map.len() < ADDRESSES || map.contains_key(&Some(address));
         *map.entry(known.then_some(address)).or_default() += 1;
+    }
+
+    pub(super) fn count_slow_body(&self) {
+        self.slow_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_slow_answer(&self) {
+        self.slow_answers.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_turned_away(&self) {

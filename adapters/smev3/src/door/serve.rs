@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::Worker;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::server::conn::http1;
@@ -39,7 +40,12 @@ pub(super) async fn run(
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => continue,
+            Some(ended) = connections.join_next() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    inner.exchange.panicked(Worker::Connection, "serving a connection");
+                }
+                continue;
+            }
             accepted = accept(&listener, &slots) => accepted,
         };
         let Some((stream, peer, slot)) = accepted else {
@@ -103,6 +109,7 @@ where
 {
     let (pace, mut stalled) = Pace::new(inner.settings.body_timeout);
     let head_timeout = inner.settings.head_timeout;
+    let slow = Arc::clone(&inner);
     let service = service_fn(move |request| http::answer(Arc::clone(&inner), address, pace.clone(), request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -125,6 +132,7 @@ where
             }
             () = stalled.wait() => {
                 tracing::debug!(%address, "the client does not take its answer");
+                slow.metrics.count_slow_answer();
                 return;
             }
         }

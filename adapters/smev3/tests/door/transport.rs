@@ -166,7 +166,7 @@ async fn who_hangs_up_frees_nothing_that_is_still_worked_on() {
 async fn slow_heads_and_bodies_are_cut_off() {
     let quick = |door: &mut smev3::door::Settings| {
         door.head_timeout = Duration::from_millis(50);
-        door.body_timeout = Duration::from_millis(50);
+        door.body_grace = Duration::from_millis(50);
     };
     let region = Region::with(|_| {}, quick, |_| {}).await;
     let mut answer = Vec::new();
@@ -180,6 +180,34 @@ async fn slow_heads_and_bodies_are_cut_off() {
     answer.clear();
     body.read_to_end(&mut answer).await.unwrap();
     assert_eq!(parse(&answer).status, 408);
+    assert_eq!(region.metrics.cut_off(), [("slow_body", 1), ("slow_answer", 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_senders_of_large_bodies_do_not_keep_the_room_of_others() {
+    let quick = |door: &mut smev3::door::Settings| {
+        door.body_bytes = 1 << 20;
+        door.in_flight_bytes = 8 << 20;
+        door.body_grace = Duration::from_millis(200);
+        door.body_rate = 1 << 20;
+    };
+    let region = Region::with(|_| {}, quick, |_| {}).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut body = TcpStream::connect(region.address).await.unwrap();
+        let head = format!("POST /ws HTTP/1.1\r\nHost: gw\r\nContent-Length: {}\r\n\r\n<", 1 << 20);
+        body.write_all(head.as_bytes()).await.unwrap();
+        slow.push(body);
+    }
+    for body in &mut slow {
+        let mut answer = Vec::new();
+        body.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(parse(&answer).status, 408);
+    }
+    assert_eq!(region.metrics.cut_off()[0], ("slow_body", 8));
+    while region.metrics.in_flight_bytes() != 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

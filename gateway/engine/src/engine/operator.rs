@@ -19,6 +19,7 @@ use crate::event::{BodyName, Event};
 use crate::inspect;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Queue};
+use crate::panics::Worker;
 use crate::room;
 use crate::trace::{TraceEntry, trace};
 use crate::work::Command;
@@ -164,6 +165,17 @@ impl Engine {
     /// How often each kind of incident of the gateway itself happened since the start.
     pub fn incidents(&self) -> Vec<(&'static str, u64)> {
         self.shared.incidents.counts()
+    }
+
+    /// A worker outside of the engine panicked and was contained; `doing` says at what, without payload. The panic is
+    /// counted, and journaled with the next tick.
+    pub fn worker_panicked(&self, worker: Worker, doing: &str) {
+        self.shared.panicked(worker, doing);
+    }
+
+    /// How often each worker panicked since the start.
+    pub fn worker_panics(&self) -> Vec<(&'static str, u64)> {
+        self.shared.panics.counts()
     }
 
     /// What is measured now; sizes are those of the last tick.

@@ -244,7 +244,7 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
             let _ = commands.try_send(Command::Tick(None));
         }
     };
-    std::thread::Builder::new().name("ticker".to_owned()).spawn(ticker)?;
+    spawn_vital("ticker", shared, ticker)?;
 
     let (flusher_alive, ended) = std::sync::mpsc::channel::<()>();
     let flushed = Arc::clone(shared);
@@ -260,18 +260,24 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
             }
         }
     };
-    std::thread::Builder::new()
-        .name("index-flush".to_owned())
-        .spawn(flusher)?;
+    spawn_vital("index-flush", shared, flusher)?;
 
-    let shared = Arc::clone(shared);
     let write = move || {
         let _helpers = (alive, flusher_alive);
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writer.run())).is_err() {
-            shared.fail("the writer panicked");
+        writer.run();
+    };
+    spawn_vital("writer", shared, write)
+}
+
+/// Starts a thread without which the engine cannot keep its promises: its panic ends the engine.
+fn spawn_vital(name: &'static str, shared: &Arc<Shared>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let shared = Arc::clone(shared);
+    let work = move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            shared.fail(&format!("the thread {name} panicked"));
         }
     };
-    std::thread::Builder::new().name("writer".to_owned()).spawn(write)?;
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
     Ok(())
 }
 

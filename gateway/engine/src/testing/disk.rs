@@ -14,6 +14,7 @@ pub(crate) struct TellingDisk(Arc<Mutex<Told>>);
 struct Told {
     space: Option<Space>,
     boots: u32,
+    panic_on: Option<&'static str>,
 }
 
 impl TellingDisk {
@@ -24,6 +25,17 @@ impl TellingDisk {
     /// What the file system says of its space from now on.
     pub(crate) fn tell(&self, space: Space) {
         self.0.lock().unwrap().space = Some(space);
+    }
+
+    /// Whoever creates a file whose path contains this panics, and who asks for the space of a folder if it is `space`.
+    pub(crate) fn panic_on(&self, part: &'static str) {
+        self.0.lock().unwrap().panic_on = Some(part);
+    }
+
+    fn may_panic(&self, path: &Path) {
+        let part = self.0.lock().unwrap().panic_on;
+        let hit = part.is_some_and(|part| path.to_string_lossy().contains(part));
+        assert!(!hit, "a panic at {} that a test asked for", path.display());
     }
 
     /// The machine was started anew.
@@ -38,6 +50,7 @@ impl Disk for TellingDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.may_panic(path);
         RealDisk.create(path)
     }
 
@@ -66,6 +79,7 @@ impl Disk for TellingDisk {
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
+        self.may_panic(&path.join("space"));
         let told = self.0.lock().unwrap().space;
         told.map_or_else(|| RealDisk.space(path), Ok)
     }

@@ -7,13 +7,14 @@ use jiff::SignedDuration;
 use journal::disk::{RealDisk, Space};
 use testdisk::MemDisk;
 
+use super::running::until;
 use super::{copy, rows};
 use crate::clock::Clock as _;
 use crate::command::{Acknowledge, ForwardOutcome, QuarantineDecision, Refusal, Take, TakeFrom};
 use crate::event::Event;
 use crate::names::MessageId;
 use crate::testing::{Running, TellingDisk, evidence, id_at, mnemonic, participant, request, scratch, upstream};
-use crate::{Engine, Unreadable};
+use crate::{Engine, Unreadable, Worker};
 
 const GB: u64 = 1_000_000_000;
 
@@ -423,4 +424,66 @@ async fn a_start_before_the_last_journal_time_keeps_what_is_known_and_accepts_no
     accept(&engine, 3, "plan").await.unwrap();
     engine.shutdown().await;
     assert_eq!(kinds(&running)[0], "clock_behind");
+}
+
+#[tokio::test]
+async fn a_helper_that_panics_is_counted_and_told_and_has_its_turn_again() {
+    let dir = scratch();
+    let mut running = Running::new(dir.path());
+    let disk = TellingDisk::default();
+    running.disk = disk.shared();
+    running.settings.snapshot_every = 10;
+    let engine = running.region().await;
+    disk.panic_on("snapshot/");
+    for number in 1..=20 {
+        accept(&engine, number, "plan").await.unwrap();
+    }
+    let panicked = || {
+        engine
+            .worker_panics()
+            .iter()
+            .any(|(worker, count)| *worker == "snapshot" && *count > 0)
+    };
+    until(&engine, "a panic", panicked).await;
+    disk.panic_on("nothing");
+    for number in 21..=60 {
+        accept(&engine, number, "plan").await.unwrap();
+    }
+    let made = || {
+        let files = std::fs::read_dir(dir.path().join("snapshot")).unwrap();
+        files
+            .flatten()
+            .any(|file| file.file_name().to_string_lossy().ends_with(".snapshot"))
+    };
+    until(&engine, "a snapshot", made).await;
+    engine.worker_panicked(Worker::Lane, "a test");
+    engine.shutdown().await;
+    let told = incidents(&running);
+    assert_eq!(told[0].0, "worker_panicked");
+    assert!(
+        told[0].1.contains("(snapshot) panicked while writing a snapshot"),
+        "{}",
+        told[0].1
+    );
+}
+
+#[tokio::test]
+async fn a_panic_of_the_writer_ends_the_engine_and_a_start_goes_on() {
+    let dir = scratch();
+    let mut running = Running::new(dir.path());
+    let disk = TellingDisk::default();
+    running.disk = disk.shared();
+    let engine = running.region().await;
+    let id = accept(&engine, 1, "plan").await.unwrap();
+    disk.panic_on("space");
+    engine.tick().await;
+    assert_eq!(engine.failed().await, "the thread writer panicked");
+    assert!(matches!(accept(&engine, 2, "plan").await, Err(Refusal::Unavailable(_))));
+    drop(engine);
+    disk.panic_on("nothing");
+    let engine = running.start().unwrap();
+    engine.tick().await;
+    assert_eq!(deliver(&engine).await, id);
+    engine.shutdown().await;
+    assert_eq!(kinds(&running), ["unclean_end"]);
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::Engine;
 use engine::event::Person;
+use engine::{Engine, Worker};
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -82,8 +82,12 @@ impl AdminSocket {
             };
             let (engine, group) = (engine.clone(), self.group);
             tokio::spawn(async move {
-                if let Err(error) = converse(stream, &engine, group).await {
-                    tracing::debug!(%error, "admin socket: a caller went away");
+                let answering = engine.clone();
+                let conversation = tokio::spawn(async move { converse(stream, &answering, group).await });
+                match conversation.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "admin socket: a caller went away"),
+                    Err(_) => engine.worker_panicked(Worker::Admin, "answering on the admin socket"),
                 }
                 drop(place);
             });

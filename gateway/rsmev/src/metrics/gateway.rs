@@ -171,7 +171,11 @@ impl Sources {
         for (kind, count) in self.engine.incidents() {
             incidents.count(&[("kind", kind)], count);
         }
-        let mut families = vec![depth.done(), oldest.done(), incidents.done()];
+        let mut panics = Family::counter("worker_panics_total", "Panics that were contained");
+        for (worker, count) in self.engine.worker_panics() {
+            panics.count(&[("worker", worker)], count);
+        }
+        let mut families = vec![depth.done(), oldest.done(), incidents.done(), panics.done()];
         families.extend(single.map(|(name, help, value)| {
             let mut family = Family::gauge(name, help);
             family.measure(&[], float(value));
@@ -218,7 +222,23 @@ impl Sources {
         }
         let mut flight = Family::gauge("in_flight_bytes", "Octets of calls in work");
         flight.measure(&[], float(self.door.in_flight_bytes()));
-        vec![refused.done(), verify.done(), requests.done(), flight.done()]
+        let mut connections = Family::gauge("connections", "Connections open at the door");
+        connections.measure(&[], float(self.door.connections()));
+        let mut cut_off = Family::counter("calls_cut_off_total", "Calls whose client was too slow");
+        for (reason, count) in self.door.cut_off() {
+            cut_off.count(&[("reason", reason)], count);
+        }
+        let mut turned_away = Family::counter("calls_turned_away_total", "Calls answered with 503 for want of room");
+        turned_away.count(&[], self.door.turned_away());
+        vec![
+            refused.done(),
+            verify.done(),
+            requests.done(),
+            flight.done(),
+            connections.done(),
+            cut_off.done(),
+            turned_away.done(),
+        ]
     }
 
     fn upstreams(&self) -> Vec<MetricFamily> {
