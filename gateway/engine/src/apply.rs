@@ -18,6 +18,7 @@ use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
 use crate::keys;
 use crate::message::{Attempts, Exchange, Held, JournalCut, Message, Micros, Pulled, State as Life};
 use crate::names::Party;
+use crate::restored::{self, Restoration};
 use crate::state::State;
 
 /// Changes the rows as the event with this sequence number and time says.
@@ -112,6 +113,16 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             destruction::change_stage(state, *proposal, Stage::Closed { by, reason })
         }
         Event::JournalDestroyed { proposal, .. } => destruction::done(state, *proposal),
+        Event::Restored { through, .. } => {
+            let restoration = Restoration {
+                at,
+                through: *through,
+                resumed: false,
+            };
+            state.put(keys::restored(), &restoration);
+            Ok(())
+        }
+        Event::UpstreamResumed { doubtful, .. } => restored::resume(state, at, doubtful),
         Event::Forgotten { what, through } => forget::forget(state, *what, through),
         Event::ForgottenEach { what, keys } => forget::forget_each(state, *what, keys),
         Event::Started { .. }
@@ -119,9 +130,20 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
         | Event::Refused { .. }
         | Event::Incident { .. }
         | Event::MasterKey { .. }
+        | Event::BackedUp { .. }
         | Event::Checkpoint { .. }
         | Event::Snapshot { .. } => Ok(()),
     }
+}
+
+/// Takes a message out of its queue for a person to decide about.
+pub(crate) fn quarantine(
+    state: &mut State<'_>,
+    seq: u64,
+    message: &mut Message,
+    held: &Held,
+) -> Result<(), IndexError> {
+    life::hold(state, seq, message, held)
 }
 
 /// Changes a message; one that is not there any more needs no change.
@@ -165,6 +187,7 @@ fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedM
         attempts: Attempts::default(),
         exchange: admission.token.map(|token| Exchange { token, closed: None }),
     };
+    restored::accepted(state, seq, &mut message)?;
     match &sent.sender {
         Party::Participant(sender) => state.put(keys::identifier(sent.id), &(seq, sender)),
         Party::Upstream(upstream) => {

@@ -10,6 +10,7 @@ pub(crate) mod keeping;
 pub(crate) mod notice;
 pub(crate) mod quarantine;
 pub(crate) mod receive;
+pub(crate) mod restored;
 pub(crate) mod route;
 pub(crate) mod sweep;
 #[cfg(test)]

@@ -185,6 +185,9 @@ impl Writer {
         let Some((id, proposal, act)) = approved else {
             return Ok(());
         };
+        if self.shared.holds.any() {
+            return Ok(());
+        }
         if self.house.proven_snapshot < act {
             self.begin_snapshot();
             return Ok(());

@@ -1,5 +1,6 @@
 //! The handle.
 
+mod backup;
 mod keeping;
 mod operator;
 mod start;
@@ -187,8 +188,11 @@ impl Engine {
         }
     }
 
-    /// Lanes of an upstream that have something waiting.
+    /// Lanes of an upstream that have something waiting; none while [messages are on hold](Self::upstream_hold).
     pub fn lanes(&self, upstream: &UpstreamName) -> Vec<Lane> {
+        if self.is_held() {
+            return Vec::new();
+        }
         self.read(|state| inspect::lanes(state, upstream))
     }
 

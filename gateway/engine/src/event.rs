@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use journal::Location;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::BackupMade;
 use crate::command::{Evidence, ForwardOutcome, RegistryDiff};
 use crate::names::{MessageId, Party, UpstreamName};
 
@@ -264,6 +265,35 @@ pub enum Event {
         /// The last record that went.
         through: u64,
     },
+    /// A backup was made.
+    BackedUp {
+        /// What it is.
+        #[serde(flatten)]
+        made: BackupMade,
+        /// Who made it.
+        by: String,
+    },
+    /// The store was restored from a backup: nothing goes to an upstream until a person says so.
+    Restored {
+        /// Streebog-256 of the backup's manifest, hexadecimal.
+        manifest: String,
+        /// The last record of the backup.
+        through: u64,
+        /// When the backup was made.
+        made: Timestamp,
+    },
+    /// A person said so.
+    UpstreamResumed {
+        /// When the session that was lost ended at the latest.
+        lost: Timestamp,
+        /// Who.
+        by: String,
+        /// The person's words.
+        reason: String,
+        /// Messages that may have been sent under another identifier: they are in quarantine now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        doubtful: Vec<u64>,
+    },
     /// What is due was forgotten.
     Forgotten {
         /// What.
@@ -282,7 +312,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 31] = [
+    pub const TYPES: [&'static str; 34] = [
         "started",
         "stopped",
         "accepted",
@@ -312,6 +342,9 @@ impl Event {
         "destruction_approved",
         "destruction_closed",
         "journal_destroyed",
+        "backed_up",
+        "restored",
+        "upstream_resumed",
         "forgotten",
         "forgotten_each",
     ];

@@ -137,6 +137,11 @@ pub(crate) fn archived() -> Key {
     Key::new(b'z').text("archived")
 }
 
+/// `z restored` → [`Restoration`](crate::restored::Restoration).
+pub(crate) fn restored() -> Key {
+    Key::new(b'z').text("restored")
+}
+
 /// `z journal_cut` → [`JournalCut`](crate::message::JournalCut), until a person takes note of it.
 pub(crate) fn journal_cut() -> Key {
     Key::new(b'z').text("journal_cut")

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod backup;
 mod blobs;
 mod checkpoint;
 pub mod clock;
@@ -33,6 +34,7 @@ mod recover;
 mod refusals;
 pub mod registry;
 mod registry_change;
+mod restored;
 mod retention;
 pub mod room;
 mod settings;
@@ -51,6 +53,7 @@ mod view;
 mod work;
 mod writer;
 
+pub use backup::{BackupMade, BackupMark, manifest_text};
 pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
 pub use destruction::{DestructionStatus, Stage, anchor};
@@ -60,6 +63,7 @@ pub use incidents::IncidentKind;
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use panics::Worker;
 pub use protection::{AtRest, keys_dir};
+pub use restored::{RENEWED_AFTER, RestoredNote, UpstreamHold};
 pub use settings::{RetentionRule, Settings};
 pub use trace::{TraceEntry, trace};
 pub use view::View;

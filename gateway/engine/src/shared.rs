@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use journal::disk::Disk;
 use journal::{BodyError, Location, Sizes};
 use tokio::sync::{Notify, watch};
 
+use crate::backup::Holds;
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::command::BodyRef;
@@ -46,6 +47,10 @@ pub(crate) struct Shared {
     /// This start found a cut of the journal.
     pub(crate) found_cut: AtomicBool,
     pub(crate) moved: Moved,
+    /// Backups that are being made.
+    pub(crate) holds: Holds,
+    /// Nothing goes to upstreams: the store was restored.
+    pub(crate) upstream_held: AtomicBool,
     pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) registry_changes: watch::Sender<u64>,
     registry: RwLock<Arc<Registry>>,
@@ -79,6 +84,8 @@ impl Shared {
             last_seq: AtomicU64::new(0),
             found_cut: AtomicBool::new(false),
             moved: Moved::default(),
+            holds: Holds::default(),
+            upstream_held: AtomicBool::new(false),
             failed: watch::Sender::new(None),
             registry_changes: watch::Sender::new(0),
             registry: RwLock::new(Arc::new(registry)),
@@ -123,6 +130,13 @@ impl Shared {
     /// Shows a cut of the journal.
     pub(crate) fn hold_cut(&self, cut: &JournalCut) {
         self.conditions.hold(JOURNAL, cut.message(), cut.remedy(), self.now());
+    }
+
+    /// What waited for upstreams after a restoration may go.
+    pub(crate) fn resume_upstreams(&self) {
+        self.upstream_held.store(false, Ordering::Release);
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.values().for_each(|work| work.notify_one());
     }
 
     /// The engine has failed for good.

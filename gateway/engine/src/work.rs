@@ -177,6 +177,30 @@ impl<'a> Work<'a> {
                 let decision = self.decide(|context| decide::keeping::shipped(context, segment))?;
                 self.settle(decision, reply)
             }
+            Command::Mark(reply) => {
+                self.done.marks.push(reply);
+                Ok(())
+            }
+            Command::BackedUp { made, by, reply } => {
+                let event = Event::BackedUp { made, by };
+                self.settle(
+                    Decision {
+                        events: vec![event.into()],
+                        answer: Ok(()),
+                    },
+                    reply,
+                )
+            }
+            Command::Resume {
+                lost,
+                by,
+                reason,
+                reply,
+            } => {
+                let decision = self.decide(|context| decide::restored::resume(context, lost, by, &reason))?;
+                self.done.resumed |= decision.answer.is_ok();
+                self.settle(decision, reply)
+            }
             Command::Propose(destruction, reply) => {
                 let decision = self.decide(|context| decide::keeping::propose(context, *destruction))?;
                 self.settle(decision, reply)

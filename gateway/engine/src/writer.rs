@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::{CommitError, RemoveError, Store};
 use tokio::sync::mpsc;
 
+use crate::backup::BackupMark;
 use crate::checkpoint;
 use crate::conditions::{CLOCK, DISK, INDEX, JOURNAL, SPOOL};
 use crate::decide::Planned;
@@ -16,6 +17,7 @@ use crate::error::StartError;
 use crate::event::Event;
 use crate::incidents::IncidentKind;
 use crate::panics::Worker;
+use crate::restored::RestoredNote;
 use crate::retention;
 use crate::room;
 use crate::shared::Shared;
@@ -94,9 +96,11 @@ impl Writer {
         }
     }
 
-    /// The journal tells of its cuts from now on.
+    /// The journal tells of its cuts and of a restoration from now on.
     fn cuts_told(&self) -> Result<(), String> {
         self.store.forget_cuts().map_err(|error| error.to_string())?;
+        let forgotten = RestoredNote::forget(&*self.shared.disk, &self.shared.settings.data_dir);
+        forgotten.map_err(|error| format!("the note of the restoration: {error}"))?;
         self.shared.hold_journal_cut().map_err(|error| error.to_string())
     }
 
@@ -272,6 +276,13 @@ impl Writer {
         if self.store.checkpoint_due() {
             self.seal()?;
         }
+        if !done.marks.is_empty() {
+            self.seal()?;
+            for reply in done.marks.drain(..) {
+                // Whoever has stopped waiting needs no answer.
+                let _ = reply.send(Ok(self.mark()?));
+            }
+        }
         if let Some((segment, complete)) = done.copied.take() {
             if !complete {
                 self.house.stuck.push(segment);
@@ -285,6 +296,29 @@ impl Writer {
             self.tick()?;
         }
         Ok(())
+    }
+
+    /// What a backup of this moment consists of. The certificate is added by whoever asked.
+    fn mark(&mut self) -> Result<BackupMark, String> {
+        self.store.sync().map_err(|error| error.to_string())?;
+        let journal::Mark {
+            position,
+            live_first,
+            live_bytes,
+            spool_segment,
+            spool_bytes,
+        } = self.store.mark();
+        Ok(BackupMark {
+            hold: self.shared.holds.begin(),
+            node: self.shared.settings.node.to_string(),
+            through: position.seq,
+            digest: hex::encode(position.digest),
+            live_first,
+            live_bytes,
+            spool_segment,
+            spool_bytes,
+            certificate: String::new(),
+        })
     }
 
     /// Closes the live journal segment behind a checkpoint, and begins the next.
@@ -465,7 +499,7 @@ impl Writer {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             shown.1 = plan.needed;
         }
-        if !plan.remove.is_empty() {
+        if !plan.remove.is_empty() && !self.shared.holds.any() {
             let events = plan
                 .remove
                 .iter()

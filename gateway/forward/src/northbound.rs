@@ -15,7 +15,7 @@ use crate::chance::Chance;
 
 /// An identifier younger than this at an attempt will not go stale before the attempt's outcome is known, nor in the
 /// retries of a day: the upstream's own limit is 48 h (PROTOCOL §4).
-pub const FRESH: Duration = Duration::from_hours(24);
+pub const FRESH: Duration = engine::RENEWED_AFTER;
 
 /// What happened to a message before the attempt at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -187,6 +187,14 @@ async fn until_fit(shared: &Shared) -> Option<()> {
             return None;
         }
         changes.mark_unchanged();
+        if shared.engine.is_held() {
+            shared.set_paused(Some("the store was restored from a backup".to_owned()));
+            tokio::select! {
+                () = sleep(shared.settings.poll.max) => {}
+                () = shared.stopped() => {}
+            }
+            continue;
+        }
         if shared.gate() != Gate::Shut {
             return Some(());
         }

@@ -62,5 +62,5 @@ pub use record::{Digest, Record};
 pub use recovery::{CutTail, Recovery};
 pub use setup::{Session, check_header, last_session};
 pub use snapshot::{Belongs, Position, SnapshotReader, SnapshotWriter, Snapshots};
-pub use store::{Options, Sizes, SpoolSegment, Store};
+pub use store::{Mark, Options, Sizes, SpoolSegment, Store};
 pub use view::{View, hold, view};

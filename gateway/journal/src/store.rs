@@ -150,6 +150,25 @@ impl Store {
         self.writer.seal()
     }
 
+    /// How far everything written so far reaches in the files; all of it is durable after [`sync`](Self::sync).
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let Writer {
+            journal,
+            journal_first,
+            spool,
+            spool_segment,
+            ..
+        } = &self.writer;
+        Mark {
+            position: self.position(),
+            live_first: *journal_first,
+            live_bytes: journal.end,
+            spool_segment: *spool_segment,
+            spool_bytes: spool.end,
+        }
+    }
+
     /// Sequence number of the first record of the live journal segment, which may not be written yet.
     #[must_use]
     pub fn live_first_seq(&self) -> u64 {
@@ -293,6 +312,21 @@ impl Store {
             .store(&**disk, layout)
             .map_err(|error| health.sort(&layout.session(), "writing", error))
     }
+}
+
+/// How far the files of a store reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The place right after the last record.
+    pub position: Position,
+    /// First record of the live journal segment, which is in its name.
+    pub live_first: u64,
+    /// Where the live journal segment's records end.
+    pub live_bytes: u64,
+    /// The live spool segment.
+    pub spool_segment: u64,
+    /// Where its bodies end.
+    pub spool_bytes: u64,
 }
 
 /// What the store occupies.

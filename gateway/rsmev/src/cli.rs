@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Destroying journal segments whose term is over, by two people
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Backups: make, verify, restore them, and go on after that
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// The index, which is derived from the journal
     #[command(subcommand)]
     Index(Index),
@@ -391,6 +394,53 @@ pub(crate) struct JournalExport {
 pub(crate) enum ExportFormat {
     Json,
     Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Back up the running gateway, or the stopped one's store; what the folder has already is not copied again
+    Create {
+        /// The folder of the backups, best on another machine's disk; made if its parent is there
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// How many backups are kept, this one included
+        #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        keep: u32,
+    },
+    /// Verify a backup with nothing but its folder: the signature, every file, the journal's chain
+    Verify(BackupPlace),
+    /// Make a backup into a data directory, which must be empty or absent
+    Restore {
+        #[command(flatten)]
+        place: BackupPlace,
+        /// The data directory; the configured one without it
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// After a restoration: let messages go to upstreams again, when it is sure that the old gateway does not run
+    ResumeUpstream {
+        /// When the old gateway stopped at the latest (RFC 3339); without it, now. What may have been sent under another
+        /// identifier by then goes to quarantine
+        #[arg(long, value_name = "TIME")]
+        lost_at: Option<Timestamp>,
+        /// What is known about it, for the journal
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+}
+
+/// Which backup, and whose it must be.
+#[derive(Debug, Args)]
+pub(crate) struct BackupPlace {
+    /// The folder of the backups
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Which backup; the newest without it
+    #[arg(long, value_name = "N")]
+    pub(crate) number: Option<u64>,
+    /// Certificate of the gateway that must have signed it; repeatable; without it the backup's own is shown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

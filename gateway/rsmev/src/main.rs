@@ -7,6 +7,7 @@
 mod admin;
 mod archive;
 mod authorities;
+mod backup;
 mod build;
 mod check;
 mod cli;
@@ -73,6 +74,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Queue(command) => commands::queue::run(command, &settings()?, out),
         Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),
         Command::Quarantine(command) => commands::quarantine::run(command, &settings()?, out),
+        Command::Backup(command) => commands::backup::run(command, &cli.config, out),
         Command::Retention(command) => commands::retention::run(command, &settings()?, out),
         Command::Journal(command) => commands::journal::run(command, &cli.config, out),
         Command::Index(command) => commands::index::run(command, &settings()?, out),

@@ -11,7 +11,7 @@ use engine::command::{QuarantineDecision, Quarantined, QueueStatus, QueuedMessag
 use engine::event::Person;
 use engine::names::{MessageId, Queue};
 use engine::registry::RegistryContent;
-use engine::{DestructionStatus, Engine, View};
+use engine::{BackupMade, DestructionStatus, Engine, View};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -49,6 +49,30 @@ pub(crate) enum Request {
     },
     /// A person takes note of the journal's cut.
     AcknowledgeCut {
+        /// The person's words.
+        reason: String,
+    },
+    /// A backup begins: what it consists of.
+    BackupBegin,
+    /// It is still being made.
+    BackupGoesOn {
+        /// Number of the hold on the files.
+        hold: u64,
+    },
+    /// It is complete but for the signature, which is the answer.
+    BackupMade {
+        /// What it is.
+        made: BackupMade,
+    },
+    /// It is over, whatever came of it.
+    BackupEnd {
+        /// Number of the hold on the files.
+        hold: u64,
+    },
+    /// After a restoration messages may go to upstreams again.
+    ResumeUpstream {
+        /// When the session that was lost ended at the latest.
+        lost: Timestamp,
         /// The person's words.
         reason: String,
     },
@@ -171,6 +195,11 @@ impl Request {
             | Self::Registry
             | Self::RegistryFiles => true,
             Self::Trace { .. }
+            | Self::BackupBegin
+            | Self::BackupGoesOn { .. }
+            | Self::BackupMade { .. }
+            | Self::BackupEnd { .. }
+            | Self::ResumeUpstream { .. }
             | Self::ProposeDestruction { .. }
             | Self::ApproveDestruction { .. }
             | Self::CloseDestruction { .. }
@@ -271,6 +300,11 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
             })
         }
         Request::Trace { .. }
+        | Request::BackupBegin
+        | Request::BackupGoesOn { .. }
+        | Request::BackupMade { .. }
+        | Request::BackupEnd { .. }
+        | Request::ResumeUpstream { .. }
         | Request::ProposeDestruction { .. }
         | Request::ApproveDestruction { .. }
         | Request::CloseDestruction { .. }
@@ -292,6 +326,16 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         | Request::Destructions
         | Request::Registry
         | Request::RegistryFiles => look(engine, &request),
+        Request::BackupBegin => to_json(engine.begin_backup().await.map_err(text)?),
+        Request::BackupGoesOn { hold } => to_json(engine.go_on_with_backup(hold)),
+        Request::BackupMade { made } => to_json(engine.vouch_for_backup(made, by).await.map_err(text)?),
+        Request::BackupEnd { hold } => {
+            engine.end_backup(hold);
+            to_json(())
+        }
+        Request::ResumeUpstream { lost, reason } => {
+            to_json(engine.resume_upstream(lost, person, reason).await.map_err(text)?)
+        }
         Request::ProposeDestruction {
             before,
             unshipped,

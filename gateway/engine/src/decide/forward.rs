@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::keys;
 use crate::message::{Message, State as Life};
 use crate::names::{MessageId, Party};
+use crate::restored;
 
 use super::{Context, Decision, Planned, notice};
 
@@ -14,6 +15,10 @@ pub(crate) const UNKNOWN_OUTCOMES: u32 = 20;
 
 /// An attempt begins: only for the first message of its lane.
 pub(crate) fn started(context: &Context<'_, '_>, seq: u64, id: MessageId) -> Result<Decision<()>, IndexError> {
+    if restored::hold(context.state)?.is_some() {
+        let why = "nothing goes to upstreams after a restoration until a person says so";
+        return Ok(Decision::refuse(Refusal::Unavailable(why.to_owned())));
+    }
     let Some(message) = waiting(context, seq)? else {
         return Ok(Decision::refuse(Refusal::TargetNotFound(id)));
     };
@@ -64,7 +69,8 @@ pub(crate) fn outcome(
 fn judged(message: &Message, outcome: ForwardOutcome) -> ForwardOutcome {
     let attempts = &message.attempts;
     let cause = match &outcome {
-        ForwardOutcome::AlreadySent if attempts.started < 2 => {
+        // Before its first attempt here a message is uncertain only after a restoration.
+        ForwardOutcome::AlreadySent if attempts.started < 2 && !(attempts.uncertain && attempts.in_flight) => {
             "MessageIsAlreadySent on the first attempt: somebody else used the identifier".to_owned()
         }
         ForwardOutcome::Renew if attempts.uncertain => {

@@ -5,5 +5,6 @@ mod answering;
 mod delivering;
 mod forwarding;
 mod receiving;
+mod restored;
 mod rules;
 mod time;

@@ -25,6 +25,7 @@ use crate::protection::{AtRest, Protection, Spool};
 use crate::recover::{self, Rebuilt, Recovered};
 use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
+use crate::restored::{self, RestoredNote};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::state::State;
@@ -133,10 +134,12 @@ impl Engine {
             end_digest: hex::encode(cut.end.digest),
             aside: cut.aside,
         });
+        let restored = held(&shared)?;
         let beginning = std::iter::once(Event::Started { version, boot });
         writer.begin(
             beginning
                 .chain(cuts)
+                .chain(restored)
                 .chain(shared.spool.protection.untold(used))
                 .collect(),
         )?;
@@ -173,6 +176,22 @@ fn unclean_end(recovery: &Recovery) -> Option<String> {
     Some(format!(
         "the last session did not end in order ({machine}); the journal was checked up to its end, record {last}: {end}"
     ))
+}
+
+/// Holds what waits for upstreams, if the store was restored and nobody has said that it may go; the event that the
+/// journal lacks of it, if it does.
+fn held(shared: &Shared) -> Result<Option<Event>, StartError> {
+    let dir = &shared.settings.data_dir;
+    let note = RestoredNote::load(&*shared.disk, dir).map_err(|error| StartError::Io {
+        path: RestoredNote::path(dir),
+        error,
+    })?;
+    let held = note.is_some() || restored::hold(&State::new(&*shared.index))?.is_some();
+    shared.upstream_held.store(held, Ordering::Release);
+    if held {
+        tracing::warn!("the store was restored from a backup: nothing goes to upstreams until a person says so");
+    }
+    Ok(note.map(|note| note.event()))
 }
 
 /// The cuts of the journal that it does not tell of itself; `/ready` shows them from now on.

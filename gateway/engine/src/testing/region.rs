@@ -319,6 +319,26 @@ impl Region {
         self.run(|context| decide::quarantine::decide(context, seq, decision, "operator", facts.as_ref()))
     }
 
+    /// The store was restored from a backup of this moment.
+    pub(crate) fn restore(&mut self) {
+        let event = Event::Restored {
+            manifest: "0".repeat(64),
+            through: self.events.len() as u64,
+            made: self.now,
+        };
+        self.run(|_| {
+            Ok(Decision {
+                events: vec![event.into()],
+                answer: Ok(()),
+            })
+        })
+        .unwrap();
+    }
+
+    pub(crate) fn resume(&mut self, lost: Timestamp) -> Result<u64, Refusal> {
+        self.run(|context| decide::restored::resume(context, lost, "operator".to_owned(), "it is down"))
+    }
+
     /// Ticks until there is nothing left to do.
     pub(crate) fn tick(&mut self) {
         let mut more = true;

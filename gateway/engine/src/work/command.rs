@@ -1,8 +1,10 @@
 //! What the writer is asked to do.
 
+use jiff::Timestamp;
 use journal::Location;
 use tokio::sync::oneshot;
 
+use crate::backup::{BackupMade, BackupMark};
 use crate::command::{
     Accepted, Acknowledged, Delivery, ForwardOutcome, NotedCut, QuarantineDecision, Received, Refusal, RefusedCall,
     RegistryChange, RegistryDiff, ShippedSegment, Take,
@@ -38,6 +40,18 @@ pub(crate) enum Command {
         reply: Reply<NotedCut>,
     },
     Shipped(ShippedSegment, Reply<()>),
+    Mark(Reply<BackupMark>),
+    BackedUp {
+        made: BackupMade,
+        by: String,
+        reply: Reply<()>,
+    },
+    Resume {
+        lost: Timestamp,
+        by: String,
+        reason: String,
+        reply: Reply<u64>,
+    },
     Propose(Box<Destruction>, Reply<u64>),
     Approve(u64, Box<Act>, Reply<()>),
     Close {
@@ -89,7 +103,8 @@ impl Command {
             Self::Accept(_, reply) => unavailable(reply, why),
             Self::Receive(_, reply) => unavailable(reply, why),
             Self::Take(_, reply) => unavailable(reply, why),
-            Self::Propose(_, reply) => unavailable(reply, why),
+            Self::Mark(reply) => unavailable(reply, why),
+            Self::Propose(_, reply) | Self::Resume { reply, .. } => unavailable(reply, why),
             Self::Acknowledge(_, reply) => unavailable(reply, why),
             Self::Unreadable { reply: Some(reply), .. } => unavailable(reply, why),
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
@@ -97,6 +112,7 @@ impl Command {
             | Self::Incident { reply, .. }
             | Self::Shipped(_, reply)
             | Self::Approve(_, _, reply)
+            | Self::BackedUp { reply, .. }
             | Self::Close { reply, .. }
             | Self::ForwardStarted(_, _, reply)
             | Self::ForwardOutcome(_, _, reply)

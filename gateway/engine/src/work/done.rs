@@ -6,11 +6,13 @@ use std::sync::Arc;
 use journal::Location;
 use tokio::sync::oneshot;
 
+use crate::backup::BackupMark;
 use crate::command::Accepted;
 use crate::names::{Mnemonic, UpstreamName};
 use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::snapshot::DumpError;
+use crate::work::Reply;
 
 /// What a batch did, for what follows its commit.
 #[derive(Default)]
@@ -32,6 +34,10 @@ pub(crate) struct Done {
     pub(super) ticked_for: Vec<oneshot::Sender<()>>,
     pub(crate) copied: Option<(u64, bool)>,
     pub(crate) snapshot: Option<Result<u64, DumpError>>,
+    /// Backups that wait to be told what they consist of.
+    pub(crate) marks: Vec<Reply<BackupMark>>,
+    /// Messages may go to upstreams again.
+    pub(super) resumed: bool,
     pub(crate) stop: Option<oneshot::Sender<()>>,
 }
 
@@ -43,6 +49,7 @@ impl Done {
             ticked_for,
             copied,
             snapshot,
+            marks,
             stop,
             ..
         } = self;
@@ -51,6 +58,7 @@ impl Done {
             ticked_for,
             copied,
             snapshot,
+            marks,
             stop,
             ..Self::default()
         }
@@ -62,6 +70,7 @@ impl Done {
         self.ticked_for.extend(earlier.ticked_for);
         self.copied = self.copied.take().or(earlier.copied);
         self.snapshot = self.snapshot.take().or(earlier.snapshot);
+        self.marks.extend(earlier.marks);
         self.stop = self.stop.take().or(earlier.stop);
     }
 
@@ -79,6 +88,9 @@ impl Done {
         }
         if self.cut_acknowledged {
             shared.conditions.release(shared.now());
+        }
+        if self.resumed {
+            shared.resume_upstreams();
         }
         if let Some(registry) = &self.registry {
             shared.publish(Arc::clone(registry));

@@ -28,7 +28,7 @@ pub(crate) struct Readiness {
 /// The answer.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Every condition but the upstreams' and the archive's is fulfilled.
+    /// Every condition but the upstreams', the archive's and `restored` is fulfilled.
     pub(crate) ready: bool,
     /// In the order of the contract.
     pub(crate) conditions: Vec<Condition>,
@@ -40,7 +40,7 @@ pub(crate) struct Report {
 /// One condition.
 #[derive(Debug, Serialize)]
 pub(crate) struct Condition {
-    /// `journal`, `spool`, `index`, `disk`, `key`, `clock`, `upstream/NAME`, `archive`.
+    /// `journal`, `spool`, `index`, `disk`, `key`, `clock`, `upstream/NAME`, `restored`, `archive`.
     pub(crate) name: String,
     /// Whether it is fulfilled.
     pub(crate) ok: bool,
@@ -80,6 +80,13 @@ impl Readiness {
         conditions.insert(clock, self.key());
         let ready = conditions.iter().all(|condition| condition.ok);
         conditions.extend(self.links.iter().map(|link| Condition::from(link.status())));
+        conditions.extend(self.engine.upstream_hold().map(|hold| Condition {
+            name: "restored".to_owned(),
+            ok: false,
+            since: hold.since,
+            message: "the store was restored from a backup: nothing goes to upstreams".to_owned(),
+            remedy: "Make sure that the old gateway does not run, then: rsmev backup resume-upstream.".to_owned(),
+        }));
         conditions.extend(self.archive.as_ref().map(|archive| self.archive(archive)));
         Report {
             ready,

@@ -275,7 +275,7 @@ fn verify(
 }
 
 /// Whether the journal begins with its first record, or an act tells of the destruction of what was before.
-fn beginning(range: Range, report: &Report, acts: &[(u64, Act)]) -> Result<(), String> {
+pub(crate) fn beginning(range: Range, report: &Report, acts: &[(u64, Act)]) -> Result<(), String> {
     let Report { first_seq, prev, .. } = report;
     if range.from.is_some() || report.records == 0 || *first_seq == 1 {
         return Ok(());

@@ -1,5 +1,6 @@
 //! The commands for operators: each asks the store, and shows the answer as a table or as JSON.
 
+pub(crate) mod backup;
 pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod quarantine;

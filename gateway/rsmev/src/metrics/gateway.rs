@@ -152,6 +152,11 @@ impl Sources {
                 u64::from(gauges.journal_cut),
             ),
             (
+                "upstream_held",
+                "1 while nothing goes to upstreams after a restoration",
+                u64::from(self.engine.upstream_hold().is_some()),
+            ),
+            (
                 "disk_free_bytes",
                 "Free octets on the disk of data_dir",
                 gauges.disk_free_bytes,

@@ -27,6 +27,8 @@ fn wrong_usage_is_exit_code_2_and_help_is_0() {
         "trace",
         "quarantine",
         "journal",
+        "retention",
+        "backup",
         "index",
     ] {
         assert!(text.contains(command), "{command}: {text}");

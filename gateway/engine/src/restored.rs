@@ -1,0 +1,210 @@
+//! A store that was restored from a backup: it does not know what its gateway sent after the backup was made. Nothing goes
+//! to an upstream until a person says that it may, and then under the identifier that the lost session would have used,
+//! so that the upstream recognises what it has.
+//!
+//! That identifier is certain as long as it was young when the lost session ended: `forward` renews only identifiers that
+//! are a day old ([`RENEWED_AFTER`]). What may have gone under a fresh one is for a person to decide about.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use journal::disk::{Access, Disk};
+use serde::{Deserialize, Serialize};
+
+use crate::error::IndexError;
+use crate::event::Event;
+use crate::keys::{self, Key};
+use crate::message::{Held, Message, Micros, State as Life};
+use crate::names::{MessageId, Party};
+use crate::state::{State, decode};
+
+/// An identifier that was never sent for certain is renewed at this age.
+pub const RENEWED_AFTER: Duration = Duration::from_hours(24);
+
+/// Longest note that is read, in octets.
+const NOTE: u64 = 4096;
+
+/// The note that a restoration leaves for the first start (`RESTORED` in the data directory).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredNote {
+    /// Streebog-256 of the backup's manifest, hexadecimal.
+    pub manifest: String,
+    /// The last record of the backup.
+    pub through: u64,
+    /// When the backup was made.
+    pub made: Timestamp,
+    /// When it was restored.
+    pub restored: Timestamp,
+}
+
+/// The row of a restored store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Restoration {
+    /// When the restored gateway first started.
+    pub(crate) at: Micros,
+    /// The last record of the backup.
+    pub(crate) through: u64,
+    /// A person has said that messages may go to upstreams again.
+    pub(crate) resumed: bool,
+}
+
+/// What stands in the way of upstream messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamHold {
+    /// Since when.
+    pub since: Timestamp,
+    /// The last record of the backup.
+    pub through: u64,
+}
+
+impl RestoredNote {
+    /// Where it lies.
+    pub fn path(data_dir: &Path) -> PathBuf {
+        data_dir.join("RESTORED")
+    }
+
+    /// Reads it, if there is one.
+    pub(crate) fn load(disk: &dyn Disk, data_dir: &Path) -> io::Result<Option<Self>> {
+        let file = match disk.open(&Self::path(data_dir), Access::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut octets = vec![0; usize::try_from(file.len()?.min(NOTE)).map_err(io::Error::other)?];
+        let mut read = 0;
+        while read < octets.len() {
+            match file.read_at(&mut octets[read..], read as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => read += n,
+            }
+        }
+        serde_json::from_slice(&octets).map(Some).map_err(io::Error::other)
+    }
+
+    /// The journal tells of it from now on.
+    pub(crate) fn forget(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
+        match disk.remove(&Self::path(data_dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => disk.sync_dir(data_dir),
+        }
+    }
+
+    pub(crate) fn event(&self) -> Event {
+        Event::Restored {
+            manifest: self.manifest.clone(),
+            through: self.through,
+            made: self.made,
+        }
+    }
+}
+
+/// What holds upstream messages, if anything does.
+pub(crate) fn hold(state: &State<'_>) -> Result<Option<UpstreamHold>, IndexError> {
+    let restoration: Option<Restoration> = state.get(&keys::restored())?;
+    Ok(restoration
+        .filter(|restoration| !restoration.resumed)
+        .map(|restoration| UpstreamHold {
+            since: restoration.at.timestamp(),
+            through: restoration.through,
+        }))
+}
+
+/// Of all that is on its way to an upstream, the messages which the lost session, that ended at `lost` at the latest, may
+/// have sent under an identifier that is not known.
+pub(crate) fn doubtful(state: &State<'_>, lost: Timestamp) -> Result<Vec<u64>, IndexError> {
+    let mut found = Vec::new();
+    for seq in outgoing(state)? {
+        let Some(message) = state.message(seq)? else { continue };
+        let attempts = &message.attempts;
+        let id = match attempts.last_id {
+            // It is bound to this one for good.
+            Some(_) if !attempts.certainly_not_sent() => continue,
+            Some(id) => Some(id),
+            None if attempts.started == 0 => Some(message.id),
+            None => None,
+        };
+        let young = |id: MessageId| {
+            id.time().is_some_and(|time| {
+                Duration::try_from(lost.duration_since(time)).map_or(true, |age| age < RENEWED_AFTER)
+            })
+        };
+        if message.state == Life::Waiting && !id.is_some_and(young) {
+            found.push(seq);
+        }
+    }
+    Ok(found)
+}
+
+/// A person lets messages go to upstreams again. What waits may be there already; what is doubtful goes to quarantine.
+pub(crate) fn resume(state: &mut State<'_>, at: Micros, doubtful: &[u64]) -> Result<(), IndexError> {
+    let doubtful: BTreeSet<u64> = doubtful.iter().copied().collect();
+    for seq in outgoing(state)? {
+        let Some(mut message) = state.message(seq)? else {
+            continue;
+        };
+        bind(state, seq, &mut message);
+        if doubtful.contains(&seq) {
+            let cause = "it may have been sent under another identifier after the backup was made; ask the upstream";
+            let held = Held {
+                since: at,
+                cause: cause.to_owned(),
+            };
+            crate::apply::quarantine(state, seq, &mut message, &held)?;
+        }
+        state.set_message(seq, &message);
+    }
+    if let Some(mut restoration) = state.get::<Restoration>(&keys::restored())? {
+        restoration.resumed = true;
+        state.put(keys::restored(), &restoration);
+    }
+    Ok(())
+}
+
+/// A message that was just accepted on its way to an upstream: made before the restoration, it may have been accepted and
+/// sent by the lost session.
+pub(crate) fn accepted(state: &mut State<'_>, seq: u64, message: &mut Message) -> Result<(), IndexError> {
+    if !matches!(message.recipient, Some(Party::Upstream(_))) || message.sender == Party::Gateway {
+        return Ok(());
+    }
+    if let Some(restoration) = state.get::<Restoration>(&keys::restored())?
+        && message
+            .id
+            .time()
+            .is_some_and(|time| Micros::from(time) <= restoration.at)
+    {
+        bind(state, seq, message);
+    }
+    Ok(())
+}
+
+/// From now on it goes under one identifier alone, and an upstream that knows that one has it. What the upstream says about
+/// it finds back, too.
+fn bind(state: &mut State<'_>, seq: u64, message: &mut Message) {
+    let attempts = &mut message.attempts;
+    let id = *attempts.last_id.get_or_insert(message.id);
+    attempts.uncertain = true;
+    if !attempts.ids.contains(&id) {
+        attempts.ids.push(id);
+    }
+    if let Some(Party::Upstream(upstream)) = &message.recipient {
+        state.put(keys::northbound(upstream, id), &seq);
+    }
+}
+
+/// All messages on their way to an upstream, in quarantine or not.
+fn outgoing(state: &State<'_>) -> Result<Vec<u64>, IndexError> {
+    let prefix = Key::new(b'm');
+    let mut found = Vec::new();
+    for row in state.scan(&prefix, prefix.as_slice()) {
+        let (key, value) = row?;
+        let message: Message = decode(&key, &value)?;
+        if matches!(message.recipient, Some(Party::Upstream(_))) && !message.finished() {
+            found.extend(keys::last_number(&key));
+        }
+    }
+    Ok(found)
+}
