@@ -8,6 +8,8 @@ mod exchange;
 mod http;
 mod intake;
 mod metrics;
+mod places;
+mod rate;
 mod recognition;
 mod room;
 mod serve;
@@ -15,7 +17,7 @@ mod tls;
 mod workers;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use tokio::net::TcpListener;
 use xmldsig::Limits;
 
 pub use metrics::{DoorMetrics, Histogram};
+pub use rate::Rate;
 pub use tls::{LiveTls, LoadedTls, Tls};
 
 use crate::answer::Author;
@@ -32,11 +35,16 @@ use crate::schema::Validators;
 use budget::Budget;
 use exchange::Exchange;
 use intake::Intake;
+use places::Places;
+use rate::Limiter;
 use recognition::Recognition;
 use workers::Workers;
 
 /// The door's label in metrics and journal.
 const DOOR: &str = "smev3";
+
+/// Callers whose rate is known at once, at least.
+const CALLERS: usize = 16 << 10;
 
 /// What happens when the caller's version differs from the message's (`smev3.translate`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +74,14 @@ pub struct Settings {
     pub in_flight_bytes: u64,
     /// `smev3.tls`
     pub tls: Option<Tls>,
-    /// Connections at once; further ones wait in the system's queue.
+    /// `limits.connections`: connections at once; further ones wait in the system's queue.
     pub connections: usize,
+    /// `limits.connections_per_address`: those of one address; further ones are closed. 0: no bound.
+    pub connections_per_address: usize,
+    /// `limits.requests_per_second`: signed calls of one participant.
+    pub participant_rate: Rate,
+    /// `limits.requests_per_second_per_address`: requests of one address, whatever they are.
+    pub address_rate: Rate,
     /// How long a client may take for the head of a request, an idle connection included, and for a TLS handshake.
     pub head_timeout: Duration,
     /// How long a client may take for an answer.
@@ -96,6 +110,9 @@ impl Settings {
             in_flight_bytes: 64 << 20,
             tls: None,
             connections: 1024,
+            connections_per_address: 512,
+            participant_rate: Rate::UNLIMITED,
+            address_rate: Rate::UNLIMITED,
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             body_grace: Duration::from_secs(10),
@@ -120,6 +137,8 @@ struct Inner {
     budget: Arc<Budget>,
     metrics: Arc<DoorMetrics>,
     exchange: Exchange,
+    addresses: Limiter<IpAddr>,
+    places: Arc<Places>,
 }
 
 impl Door {
@@ -142,6 +161,7 @@ impl Door {
             timestamp_window: intake::window(settings.timestamp_window),
             recognition: Recognition::new(),
             validators: Validators::default(),
+            participants: Limiter::new(settings.participant_rate, CALLERS),
         };
         let exchange = Exchange {
             engine,
@@ -153,6 +173,8 @@ impl Door {
             translate: settings.translate == Translate::Always,
         };
         let inner = Arc::new(Inner {
+            addresses: Limiter::new(settings.address_rate, CALLERS),
+            places: Places::new(settings.connections_per_address),
             settings,
             budget,
             metrics,

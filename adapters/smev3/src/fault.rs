@@ -252,6 +252,11 @@ impl Fault {
         )
     }
 
+    /// The caller makes too many calls: SMEVFailure is the one fault that every operation has and that says to come again.
+    pub(crate) fn too_many(text: impl Into<String>) -> Self {
+        Self::new(FaultName::SMEVFailure, "too_many", text)
+    }
+
     /// `Code`: where the fault arose. At most 50 characters.
     pub fn code(&self) -> String {
         let stage = match &self.detail {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::Engine;
 use engine::clock::Clock;
 use smev3::answer::Author;
-use smev3::door::{Door, Tls, Translate};
+use smev3::door::{Door, Rate, Tls, Translate};
 
 use crate::failure::Failure;
 use crate::keys::Identity;
@@ -47,6 +47,14 @@ fn door_settings(settings: &Settings) -> smev3::door::Settings {
     door.body_bytes = limits.body_bytes;
     door.attachments_bytes = limits.attachments_bytes;
     door.in_flight_bytes = limits.in_flight_bytes;
+    door.connections = limits.connections;
+    door.connections_per_address = limits.connections_per_address;
+    let rate = |per_second| Rate {
+        per_second,
+        burst: limits.requests_burst,
+    };
+    door.participant_rate = rate(limits.requests_per_second);
+    door.address_rate = rate(limits.requests_per_second_per_address);
     door.tls = tls(settings);
     door
 }

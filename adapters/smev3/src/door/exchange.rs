@@ -16,6 +16,7 @@ use super::DOOR;
 use super::budget::{Exhausted, Held, PATIENCE, overhead};
 use super::intake::{Arrival, Command, Intake, Refused, Understood};
 use super::metrics::DoorMetrics;
+use super::rate::TooMany;
 use super::room::Room;
 use super::workers::{Panicked, Turn, Workers};
 use crate::answer::{self, Answer, Author, Handover, HandoverError};
@@ -60,6 +61,8 @@ pub(super) enum Unanswered {
     Fault(FaultAnswer),
     /// There is no room for it now.
     Busy,
+    /// Its participant makes too many.
+    TooMany(FaultAnswer, TooMany),
 }
 
 impl From<Exhausted> for Unanswered {
@@ -86,8 +89,13 @@ impl super::Inner {
         let (read, mut held) = self.read(received, Room::new(held), &registry).await?;
         let understood = match read {
             Ok(understood) => understood,
-            Err(refused) => return Err(Unanswered::Fault(exchange.refuse(*refused, address, begun))),
+            Err(refused) => return Err(exchange.refuse(*refused, address, begun)),
         };
+        let participants = &exchange.intake.participants;
+        if let Err(wait) = participants.take(&understood.participant, Instant::now()) {
+            let fault = exchange.intake.too_many(&understood.participant);
+            return Err(exchange.limit(understood.version, fault, wait));
+        }
         // The tree is gone, and what goes to the spool is not.
         held.keep(understood.octets());
         let (version, operation) = (understood.version, understood.operation);
@@ -304,19 +312,28 @@ impl Exchange {
         }
     }
 
-    /// A refusal by the door itself: journaled under the name of a participant, counted per address without one.
-    fn refuse(&self, refused: Refused, address: IpAddr, begun: Instant) -> FaultAnswer {
+    /// A refusal by the door itself: journaled under the name of a participant, counted per address without one. One that
+    /// only says to come later is counted and no more.
+    fn refuse(&self, refused: Refused, address: IpAddr, begun: Instant) -> Unanswered {
         let Refused {
             version,
             operation,
             participant,
             verified,
             message_id,
+            wait,
             fault,
         } = refused;
         tracing::debug!(%address, fault = %fault.name, operation = operation.map(Operation::as_str), "refused");
+        if let Some(wait) = wait {
+            return self.limit(version, fault, wait);
+        }
         match participant {
             Some(participant) => {
+                if verified {
+                    // Refused calls count too; this one is refused already.
+                    let _ = self.intake.participants.take(&participant, Instant::now());
+                }
                 let caller = Caller {
                     participant,
                     verified,
@@ -329,7 +346,13 @@ impl Exchange {
         if let Some(operation) = operation {
             self.metrics.observe_request(operation, begun.elapsed());
         }
-        self.count(version, fault)
+        Unanswered::Fault(self.count(version, fault))
+    }
+
+    /// A call beyond its participant's rate.
+    fn limit(&self, version: Version, fault: Fault, wait: TooMany) -> Unanswered {
+        self.metrics.count_limited_participant();
+        Unanswered::TooMany(self.count(version, fault), wait)
     }
 
     fn record(&self, caller: Caller, operation: Option<Operation>, fault: &Fault, message_id: Option<MessageId>) {

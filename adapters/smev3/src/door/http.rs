@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Inner;
 use super::budget::{Exhausted, Held, SMALL_PATIENCE};
 use super::exchange::{FaultAnswer, Received, Unanswered};
+use super::rate::{TooMany, one_address};
 use super::serve::Pace;
 use crate::answer::PLAIN_CONTENT_TYPE;
 use crate::fault::Fault;
@@ -28,7 +29,10 @@ pub(super) async fn answer(
     pace: Pace,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let response = match (version_of(request.uri().path()), request.method()) {
+    let version = version_of(request.uri().path());
+    let limited = inner.addresses.take(&one_address(address), std::time::Instant::now());
+    let response = match (version, request.method()) {
+        _ if let Err(wait) = limited => too_many(&inner, version.unwrap_or(Version::V1_2), wait),
         (None, _) => text(
             StatusCode::NOT_FOUND,
             "No such path. SMEV 3 is served under /ws and /smev/v1.1/ws … v1.3/ws.\n",
@@ -126,6 +130,9 @@ async fn call(
         }
         Err(Unanswered::Fault(fault)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &fault),
         Err(Unanswered::Busy) => busy(inner, path_version),
+        Err(Unanswered::TooMany(fault, wait)) => {
+            later(refusal(StatusCode::SERVICE_UNAVAILABLE, &fault), wait.seconds())
+        }
     }
 }
 
@@ -208,10 +215,23 @@ fn busy(inner: &Inner, version: Version) -> Response<Bytes> {
         version,
         fault: Fault::failure(),
     };
-    let mut response = closing(refusal(StatusCode::SERVICE_UNAVAILABLE, &fault));
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    later(closing(refusal(StatusCode::SERVICE_UNAVAILABLE, &fault)), 1)
+}
+
+/// More requests than one address may make: this one is not read.
+fn too_many(inner: &Inner, version: Version, wait: TooMany) -> Response<Bytes> {
+    inner.metrics.count_limited_address();
+    let fault = Fault::too_many(format!(
+        "С этого адреса больше {} запросов в секунду. Повторите позже.",
+        inner.settings.address_rate.per_second
+    ));
+    let refused = refusal(StatusCode::SERVICE_UNAVAILABLE, &FaultAnswer { version, fault });
+    later(closing(refused), wait.seconds())
+}
+
+/// An answer that says after how many seconds to come again.
+fn later(mut response: Response<Bytes>, seconds: u64) -> Response<Bytes> {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

@@ -23,6 +23,7 @@ use xmldsig::{Cause, Document, Limits, ParseError, SignatureElement, SignatureRe
 
 use super::budget::Exhausted;
 use super::metrics::DoorMetrics;
+use super::rate::{Limiter, TooMany};
 use super::recognition::{self, Recognised, Recognition, check_address, check_validity, names_registered};
 use super::room::Room;
 use crate::attachments::TakenOut;
@@ -89,6 +90,8 @@ pub(super) struct Refused {
     /// Whether the participant's signature holds: a certificate alone proves nothing.
     pub(super) verified: bool,
     pub(super) message_id: Option<MessageId>,
+    /// How long the participant has to wait, if it makes too many calls.
+    pub(super) wait: Option<TooMany>,
     pub(super) fault: Fault,
 }
 
@@ -100,6 +103,7 @@ impl Refused {
             participant: None,
             verified: false,
             message_id: None,
+            wait: None,
             fault: Fault::failure(),
         }
     }
@@ -115,6 +119,7 @@ pub(super) struct Intake {
     pub(super) timestamp_window: SignedDuration,
     pub(super) recognition: Recognition,
     pub(super) validators: Validators,
+    pub(super) participants: Limiter<Mnemonic>,
 }
 
 impl Intake {
@@ -140,6 +145,12 @@ impl Intake {
                 ..Refused::new(arrival.path_version)
             })
         })
+    }
+
+    /// The refusal of a participant that makes too many calls.
+    pub(super) fn too_many(&self, caller: &Mnemonic) -> Fault {
+        let most = self.participants.per_second();
+        Fault::too_many(format!("Больше {most} вызовов {caller} в секунду. Повторите позже."))
     }
 
     /// Reads a call. If the [room](Room::lacking) lacks something then, it stopped for that, and what it returned is void.
@@ -293,7 +304,14 @@ impl Reading<'_> {
         let recognition = &self.intake.recognition;
         let (recognised, certificate) = recognition.recognise(signature.certificate_der(), self.registry)?;
         check_address(recognised.participant, self.arrival.address)?;
-        progress.participant = Some(recognised.participant.mnemonic.clone());
+        let mnemonic = &recognised.participant.mnemonic;
+        progress.participant = Some(mnemonic.clone());
+        // Looked at before the dear part of the work. A certificate is public, so that it alone uses nothing up.
+        let look = self.intake.participants.look(mnemonic, Instant::now());
+        look.map_err(|wait| {
+            progress.wait = Some(wait);
+            self.intake.too_many(mnemonic)
+        })?;
         Ok(Caller {
             signature,
             recognised,

@@ -24,6 +24,9 @@ pub struct DoorMetrics {
     turned_away: AtomicU64,
     slow_bodies: AtomicU64,
     slow_answers: AtomicU64,
+    limited_participants: AtomicU64,
+    limited_addresses: AtomicU64,
+    connections_refused: AtomicU64,
     connections: AtomicU64,
     budget: Arc<Budget>,
 }
@@ -38,6 +41,9 @@ impl DoorMetrics {
             turned_away: AtomicU64::new(0),
             slow_bodies: AtomicU64::new(0),
             slow_answers: AtomicU64::new(0),
+            limited_participants: AtomicU64::new(0),
+            limited_addresses: AtomicU64::new(0),
+            connections_refused: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             budget,
         }
@@ -72,6 +78,21 @@ impl DoorMetrics {
             ("slow_body", self.slow_bodies.load(Ordering::Relaxed)),
             ("slow_answer", self.slow_answers.load(Ordering::Relaxed)),
         ]
+    }
+
+    /// Calls refused because their participant made too many.
+    pub fn limited_participants(&self) -> u64 {
+        self.limited_participants.load(Ordering::Relaxed)
+    }
+
+    /// Requests refused because too many came from their address.
+    pub fn limited_addresses(&self) -> u64 {
+        self.limited_addresses.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed at once because their address had too many.
+    pub fn connections_refused(&self) -> u64 {
+        self.connections_refused.load(Ordering::Relaxed)
     }
 
     /// Connections open now.
@@ -112,6 +133,18 @@ impl DoorMetrics {
 
     pub(super) fn count_turned_away(&self) {
         self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_limited_participant(&self) {
+        self.limited_participants.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_limited_address(&self) {
+        self.limited_addresses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_connection_refused(&self) {
+        self.connections_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn observe_request(&self, operation: Operation, took: Duration) {

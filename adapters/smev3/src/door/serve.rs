@@ -20,11 +20,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::places::Place;
 use super::tls::LiveTls;
 use super::{Inner, http};
 
 /// After the system refused a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Headers of a request at most; with more of them it is answered with 431, as with a longer head.
+const MAX_HEADERS: usize = 100;
+/// Octets of a request's head at most.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves until `shutdown` ends.
 pub(super) async fn run(
@@ -52,8 +58,13 @@ pub(super) async fn run(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let Some(place) = inner.places.take(peer.ip()) else {
+            inner.metrics.count_connection_refused();
+            tracing::debug!(%peer, "the address has too many connections");
+            continue;
+        };
         let tls = tls.as_ref().map(LiveTls::acceptor);
-        let connection = connection(Arc::clone(&inner), tls, stream, peer, closed.clone(), slot);
+        let connection = connection(Arc::clone(&inner), tls, stream, peer, closed.clone(), (slot, place));
         connections.spawn(connection);
     }
     drop(listener);
@@ -87,7 +98,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     closed: watch::Receiver<bool>,
-    slot: OwnedSemaphorePermit,
+    held: (OwnedSemaphorePermit, Place),
 ) {
     let _counted = Counted::new(Arc::clone(&inner));
     // An answer is one write; waiting for more would only delay it.
@@ -100,7 +111,7 @@ async fn connection(
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         },
     }
-    drop(slot);
+    drop(held);
 }
 
 async fn http<S>(inner: Arc<Inner>, stream: S, address: IpAddr, mut closed: watch::Receiver<bool>)
@@ -114,7 +125,8 @@ where
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
-        .max_buf_size(64 * 1024)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
     let mut told = false;

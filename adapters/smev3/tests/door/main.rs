@@ -6,6 +6,7 @@
 mod calls;
 mod faults;
 mod http;
+mod limits;
 mod messages;
 mod order;
 mod region;

@@ -148,13 +148,14 @@ pub(crate) struct Region {
 }
 
 #[derive(Default)]
-struct Counting(u8);
+struct Counting(u32);
 
 impl Random for Counting {
     fn fill(&mut self, octets: &mut [u8]) {
         for octet in octets {
-            self.0 = self.0.wrapping_mul(31).wrapping_add(7);
-            *octet = self.0;
+            // The upper bits of such a row of numbers do not come again within a test; the lower ones soon would.
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *octet = self.0.to_be_bytes()[0];
         }
     }
 }

@@ -235,6 +235,17 @@ impl Sources {
         }
         let mut turned_away = Family::counter("calls_turned_away_total", "Calls answered with 503 for want of room");
         turned_away.count(&[], self.door.turned_away());
+        let mut limited = Family::counter(
+            "rate_limited_total",
+            "Requests refused because their caller makes too many",
+        );
+        limited.count(&[("by", "participant")], self.door.limited_participants());
+        limited.count(&[("by", "address")], self.door.limited_addresses());
+        let mut closed = Family::counter(
+            "connections_refused_total",
+            "Connections closed at once because their address had too many",
+        );
+        closed.count(&[], self.door.connections_refused());
         vec![
             refused.done(),
             verify.done(),
@@ -243,6 +254,8 @@ impl Sources {
             connections.done(),
             cut_off.done(),
             turned_away.done(),
+            limited.done(),
+            closed.done(),
         ]
     }
 

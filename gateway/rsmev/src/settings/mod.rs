@@ -120,6 +120,16 @@ pub(crate) struct Limits {
     pub(crate) attachments_bytes: u64,
     /// Octets of calls in work at once.
     pub(crate) in_flight_bytes: u64,
+    /// Connections at once.
+    pub(crate) connections: usize,
+    /// Those of one address; 0: no bound.
+    pub(crate) connections_per_address: usize,
+    /// Calls of one participant in a second; 0: no bound.
+    pub(crate) requests_per_second: u32,
+    /// The same of one address.
+    pub(crate) requests_per_second_per_address: u32,
+    /// Whoever was quiet for so long may make the calls of that time at once.
+    pub(crate) requests_burst: Duration,
     /// Messages in a participant's queue, and of a sender towards an upstream.
     pub(crate) queue_messages: u64,
     /// Octets of the same.

@@ -146,6 +146,14 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
     let body_bytes = section.required("body_bytes", positive_size);
     let attachments_bytes = section.required("attachments_bytes", size);
     let in_flight_bytes = section.required("in_flight_bytes", positive_size);
+    let connections = section.required("connections", |node| match count(node)? {
+        0 => Err("must be more than 0".to_owned()),
+        connections => Ok(connections),
+    });
+    let connections_per_address = section.required("connections_per_address", count);
+    let requests_per_second = section.required("requests_per_second", rate);
+    let requests_per_second_per_address = section.required("requests_per_second_per_address", rate);
+    let requests_burst = section.required("requests_burst", duration);
     let queue_messages = section.required("queue_messages", positive);
     let queue_bytes = section.required("queue_bytes", positive_size);
     let disk_reserve = section.optional("disk_reserve", size);
@@ -165,11 +173,36 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
         body_bytes: body,
         attachments_bytes: attachments_bytes?,
         in_flight_bytes: flight,
+        connections: connections?,
+        connections_per_address: connections_per_address?,
+        requests_per_second: requests_per_second?,
+        requests_per_second_per_address: requests_per_second_per_address?,
+        requests_burst: requests_burst?,
         queue_messages: queue_messages?,
         queue_bytes: queue_bytes?,
         disk_reserve,
         inode_reserve,
     })
+}
+
+/// More connections than any system gives file descriptors.
+const MOST_CONNECTIONS: u64 = 1_000_000;
+
+fn count(node: &document::Node) -> Result<usize, String> {
+    let most = MOST_CONNECTIONS;
+    let fits = |count: &u64| *count <= most;
+    let count = Some(node.integer()?)
+        .filter(fits)
+        .and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| format!("must be at most {most}"))
+}
+
+/// Calls in a second; more than a microsecond apart, so that they can be told apart.
+fn rate(node: &document::Node) -> Result<u32, String> {
+    const MOST: u64 = 1_000_000;
+    let rate = Some(node.integer()?).filter(|rate| *rate <= MOST);
+    rate.and_then(|rate| u32::try_from(rate).ok())
+        .ok_or_else(|| format!("must be at most {MOST}"))
 }
 
 /// Room for the octets of two of the largest bodies. Their trees may need more: who does claims it.

@@ -7,6 +7,7 @@ use engine::registry::{CertificateRef, Participant, RegistryContent};
 use gost::Certificate;
 use proptest::prelude::*;
 
+use super::super::rate::{Limiter, Rate};
 use super::*;
 use crate::door::budget::Budget;
 use crate::stored;
@@ -20,6 +21,7 @@ fn intake() -> Intake {
         timestamp_window: SignedDuration::from_hours(13),
         recognition: Recognition::new(),
         validators: Validators::default(),
+        participants: Limiter::new(Rate::UNLIMITED, 1),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers of local providers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::SignedDuration;
 
 use crate::command::{Answer, AnswerTo, Content, Delivery, Incoming, NoRecipient, Refusal, SchemaVerdict, TakeFrom};
@@ -92,6 +94,48 @@ fn only_the_provider_that_was_handed_the_request_may_use_its_token() {
         let incoming = answer(participant("LAND"), id(&region, 4), to, "plan");
         assert_eq!(region.accept(incoming).unwrap_err().reason(), "unknown_token");
     }
+}
+
+#[test]
+fn a_token_that_was_not_given_out_for_this_exchange_is_refused_like_any_other() {
+    let (mut region, first) = asked(None);
+    let second = request(participant("CITY"), id(&region, 2), "plan");
+    region.accept(second).unwrap();
+    let second = region.take("LAND", TakeFrom::Requests).unwrap();
+    let (first, second) = (first.reply_token.unwrap(), second.reply_token.unwrap());
+    let octets = |token: &str| URL_SAFE_NO_PAD.decode(token).unwrap();
+    assert_ne!(octets(&first)[8..], octets(&second)[8..]);
+    // The number of the one exchange under the secret of the other.
+    let spliced = [&octets(&first)[..8], &octets(&second)[8..]].concat();
+    let mut forged = vec![
+        URL_SAFE_NO_PAD.encode(spliced),
+        first[..31].to_owned(),
+        first[..30].to_owned(),
+        format!("{first}{first}"),
+        format!("{first}="),
+        first.to_lowercase(),
+    ];
+    // Any single bit changed, in the number or in the secret.
+    for bit in 0..24 * 8 {
+        let mut changed = octets(&first);
+        changed[bit / 8] ^= 1 << (bit % 8);
+        forged.push(URL_SAFE_NO_PAD.encode(changed));
+    }
+    let refuse = |region: &mut Region, from: &str, token: String| {
+        let incoming = answer(participant(from), id(region, 3), AnswerTo::Token(token), "plan");
+        region.accept(incoming).unwrap_err()
+    };
+    for token in forged {
+        let refusal = refuse(&mut region, "LAND", token.clone());
+        assert_eq!(refusal, Refusal::from(NoRecipient::UnknownToken), "{token}");
+    }
+    // Right, but another participant's.
+    assert_eq!(
+        refuse(&mut region, "TOWN", first.clone()),
+        Refusal::from(NoRecipient::UnknownToken)
+    );
+    let right = answer(participant("LAND"), id(&region, 4), AnswerTo::Token(first), "plan");
+    region.accept(right).unwrap();
 }
 
 #[test]
