@@ -12,6 +12,8 @@ pub mod door;
 pub mod envelope;
 mod facts;
 pub mod fault;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 pub mod mime;
 pub mod request;
 pub mod schema;

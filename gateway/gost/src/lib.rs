@@ -20,6 +20,8 @@ mod comb;
 mod curve;
 mod digest;
 mod field;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 mod group;
 mod hex;
 mod nonce;

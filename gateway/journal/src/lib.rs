@@ -31,6 +31,8 @@ mod cut;
 pub mod disk;
 mod error;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 mod health;
 mod layout;
 mod live;

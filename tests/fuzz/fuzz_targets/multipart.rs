@@ -1,0 +1,4 @@
+//! See `smev3::fuzz_bodies::multipart`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| smev3::fuzz_bodies::multipart(octets));
