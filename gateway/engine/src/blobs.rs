@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gost::DigestAlgorithm;
-use journal::disk::{Access, Disk};
+use journal::disk::{Disk, read_file, replace_file};
 
 /// Largest file that is read, in octets.
 const LIMIT: u64 = 64 << 20;
@@ -48,19 +48,7 @@ impl Blobs {
         if name.len() != 64 || !name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a digest"));
         }
-        let file = self.disk.open(&self.path(name), Access::Read)?;
-        let len = file.len()?;
-        if len > LIMIT {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
-        }
-        let mut octets = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-        let mut read = 0;
-        while read < octets.len() {
-            match file.read_at(&mut octets[read..], read as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => read += n,
-            }
-        }
+        let octets = read_file(&*self.disk, &self.path(name), LIMIT)?.ok_or(io::ErrorKind::NotFound)?;
         if digest(&octets) != name {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -77,16 +65,7 @@ impl Blobs {
         if self.get(&name).is_ok() {
             return Ok(name);
         }
-        let draft = self.dir.join(format!("{name}.new"));
-        match self.disk.remove(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.disk.create(&draft)?;
-        file.write_at(octets, 0)?;
-        file.sync_data()?;
-        self.disk.rename(&draft, &path)?;
-        self.disk.sync_dir(&self.dir)?;
+        replace_file(&*self.disk, &path, octets)?;
         Ok(name)
     }
 }

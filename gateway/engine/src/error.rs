@@ -59,7 +59,7 @@ pub enum StartError {
         path.display()
     )]
     LostKeys {
-        /// Folder of the keyring.
+        /// The keyring.
         path: PathBuf,
         /// Id of the newest data key.
         used: u32,

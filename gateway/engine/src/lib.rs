@@ -62,7 +62,7 @@ pub use error::{IndexError, RegistryError, StartError, Unreadable};
 pub use incidents::IncidentKind;
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use panics::Worker;
-pub use protection::{AtRest, keys_dir};
+pub use protection::{AtRest, Keyring, keys_dir};
 pub use restored::{RENEWED_AFTER, RestoredNote, UpstreamHold};
 pub use settings::{RetentionRule, Settings};
 pub use trace::{TraceEntry, trace};

@@ -1,12 +1,14 @@
 //! Protection at rest: bodies are sealed in the task of whoever brings them, and opened in the task of whoever reads them.
 //! The writer passes on what it is given; only what it writes itself, notices of some hundred octets, is sealed there.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use journal::disk::{Access, Disk, read_file, replace_file};
 use journal::{Bodies, Body, BodyError, Location};
-use vault::{Cipher, MasterKey, OpenError, SealError, Vault};
+use vault::{Cipher, KeyringStore, MasterKey, OpenError, SealError, Vault};
 
 use crate::error::StartError;
 use crate::event::{BodyName, Event};
@@ -49,7 +51,7 @@ impl Protection {
     /// # Errors
     /// The master key is missing or another one, or the keyring is not what it was.
     pub(crate) fn open(
-        data_dir: &Path,
+        keyring: Keyring,
         at_rest: Option<AtRest>,
         used: Option<u32>,
         now: Timestamp,
@@ -62,14 +64,16 @@ impl Protection {
         else {
             return used.map_or_else(|| Ok(Self::default()), |used| Err(StartError::NoMasterKey { used }));
         };
-        let path = keys_dir(data_dir);
         let new = cipher.unwrap_or(Cipher::Aes256Gcm);
         let last = used.unwrap_or(0);
-        if !accept_lost_keys && last > 0 && Vault::newest_key(&path, &master)?.is_none_or(|newest| newest < last) {
-            return Err(StartError::LostKeys { path, used: last });
+        if !accept_lost_keys && last > 0 && Vault::newest_key(&keyring, &master)?.is_none_or(|newest| newest < last) {
+            return Err(StartError::LostKeys {
+                path: keyring.path,
+                used: last,
+            });
         }
         Ok(Self {
-            vault: Some(Arc::new(Vault::open(&path, master, new, last, now)?)),
+            vault: Some(Arc::new(Vault::open(Box::new(keyring), master, new, last, now)?)),
             seals: cipher.is_some(),
         })
     }
@@ -160,6 +164,48 @@ impl Spool {
 /// The folder of the keyring.
 pub fn keys_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("keys")
+}
+
+/// The keyring of a data directory.
+#[derive(Debug)]
+pub struct Keyring {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+impl Keyring {
+    /// Largest file that is read, in octets: tens of thousands of keys.
+    const LIMIT: u64 = 16 << 20;
+
+    /// The keyring, whether it is there or not.
+    #[must_use]
+    pub fn of(data_dir: &Path, disk: Arc<dyn Disk>) -> Self {
+        let path = keys_dir(data_dir).join("keyring.json");
+        Self { disk, path }
+    }
+
+    /// Whether it is there, so that a master key is needed to read what was sealed. One that cannot be read is.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        !matches!(self.disk.open(&self.path, Access::Read), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl KeyringStore for Keyring {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        read_file(&*self.disk, &self.path, Self::LIMIT)
+    }
+
+    fn replace(&self, octets: &[u8]) -> io::Result<()> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        self.disk.create_dir(dir)?;
+        self.disk.sync_dir(dir.parent().unwrap_or(dir))?;
+        replace_file(&*self.disk, &self.path, octets)
+    }
 }
 
 fn name(message: MessageId, body: BodyName) -> vault::BodyName {

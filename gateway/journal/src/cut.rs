@@ -8,13 +8,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, replace_file, unfinished};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::layout::{Layout, spool_path, spool_segments};
 use crate::octets::is_zero_from;
 use crate::read::{Filter, records};
 use crate::recovery::End;
-use crate::setup::{io_error, read_small, unfinished, write_small};
+use crate::setup::{io_error, read_small};
 use crate::snapshot::Position;
 
 /// Notes that are kept at most, the latest: so many starts would have to fail, each on another cut.
@@ -262,7 +262,7 @@ fn store(disk: &dyn Disk, layout: &Layout, cuts: &[Cut]) -> io::Result<()> {
     let notes: Vec<_> = cuts.iter().map(note).collect();
     let mut text = serde_json::to_vec(&notes)?;
     text.push(b'\n');
-    write_small(disk, &layout.root, &layout.cut(), &text)
+    replace_file(disk, &layout.cut(), &text)
 }
 
 /// Removes the note.

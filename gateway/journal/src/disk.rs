@@ -11,8 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 mod real;
+mod whole;
 
 pub use real::RealDisk;
+pub(crate) use whole::unfinished;
+pub use whole::{read_file, replace_file};
 
 /// A file system, or what stands for one in a test.
 pub trait Disk: Send + Sync + fmt::Debug {

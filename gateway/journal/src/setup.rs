@@ -2,12 +2,12 @@
 //! how a directory comes to be.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::background::prepare;
-use crate::disk::{Access, Disk};
+use crate::disk::{Access, Disk, replace_file, unfinished};
 use crate::error::{CommitError, Damage, OpenError};
 use crate::frame::{self, SegmentHeader};
 use crate::health::Health;
@@ -72,7 +72,7 @@ impl Session {
     pub(crate) fn store(&self, disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
-        write_small(disk, &layout.root, &layout.session(), &text)
+        replace_file(disk, &layout.session(), &text)
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn check_or_create(
     })?;
     sync_parent(disk, &layout.root).map_err(|error| io_error(&layout.root, error))?;
     let text = format!("rsmev storage, format {FORMAT}\n");
-    write_small(disk, &layout.root, &path, text.as_bytes()).map_err(|error| io_error(&path, error))?;
+    replace_file(disk, &path, text.as_bytes()).map_err(|error| io_error(&path, error))?;
     Ok(true)
 }
 
@@ -204,13 +204,6 @@ fn sync_parent(disk: &dyn Disk, root: &Path) -> io::Result<()> {
     }
 }
 
-/// The name of a file until it is whole.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.to_owned().into_os_string();
-    name.push(UNFINISHED);
-    name.into()
-}
-
 /// Removes what was not finished when the last session ended.
 pub(crate) fn sweep(disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
     for dir in [&layout.root, &layout.journal, &layout.spool, &layout.snapshot] {
@@ -231,20 +224,6 @@ pub(crate) fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<
     };
     let mut text = vec![0; usize::try_from(file.len()?.min(SMALL)).unwrap_or(0)];
     Ok(read_whole(&*file, &mut text, 0)?.then_some(text))
-}
-
-/// Replaces a file in one step.
-pub(crate) fn write_small(disk: &dyn Disk, dir: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = unfinished(path);
-    match disk.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = disk.create(&temporary)?;
-    file.write_at(text, 0)?;
-    file.sync_data()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(dir)
 }
 
 pub(crate) fn io_error(path: &Path, error: io::Error) -> OpenError {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::background::{Ahead, Prepared, Worker, lock, prepare};
 use crate::batch::Pending;
-use crate::disk::Disk;
+use crate::disk::{Disk, unfinished};
 use crate::error::CommitError;
 use crate::frame::{self, FRAME, FrameHeader, SegmentHeader};
 use crate::health::Health;
@@ -16,7 +16,6 @@ use crate::live::LiveFile;
 use crate::record::Digest;
 use crate::recovery::Recovered;
 use crate::sealed::{self, Closed};
-use crate::setup::unfinished;
 use crate::snapshot::Position;
 use crate::spool::{self, SpoolEnd};
 use crate::store::Options;

@@ -4,10 +4,11 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use engine::{AtRest, keys_dir};
+use engine::{AtRest, Keyring, keys_dir};
+use journal::disk::RealDisk;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use vault::{MasterKey, Vault};
+use vault::MasterKey;
 
 use crate::cli::{MasterKeyCommand, Output};
 use crate::failure::Failure;
@@ -57,7 +58,7 @@ impl Place {
 /// the data's owner.
 pub(crate) fn at_rest(settings: &Settings, accept_lost_keys: bool) -> Result<Option<AtRest>, Failure> {
     let data_dir = &settings.node.data_dir;
-    let sealed_before = Vault::exists(&keys_dir(data_dir));
+    let sealed_before = Keyring::of(data_dir, RealDisk::shared()).exists();
     let cipher = settings.storage.encryption;
     if cipher.is_none() && !sealed_before {
         return Ok(None);

@@ -1,9 +1,8 @@
-//! The file of wrapped data keys. It is replaced as a whole: written beside, synced, renamed, the folder synced.
+//! The wrapped data keys: JSON, read and replaced as a whole.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::io;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -16,8 +15,24 @@ use crate::error::VaultError;
 use crate::master::MasterKey;
 
 const FORMAT: u32 = 1;
-/// Octets of the largest file that is read: tens of thousands of keys.
-const LONGEST: u64 = 16 << 20;
+
+/// Where a keyring is kept.
+pub trait KeyringStore: Send + Sync + fmt::Debug {
+    /// The file, for messages.
+    fn path(&self) -> &Path;
+
+    /// Its octets; none if there is no keyring.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn read(&self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Replaces it as a whole; when this returns `Ok`, the new one is on stable storage.
+    ///
+    /// # Errors
+    /// The file cannot be written; the old one is what is there, or, if only the last sync failed, either.
+    fn replace(&self, octets: &[u8]) -> io::Result<()>;
+}
 
 /// A data key as it is used.
 pub(crate) struct DataKey {
@@ -46,101 +61,67 @@ struct Wrapped {
     wrapped: String,
 }
 
-/// Where the data keys are kept.
-#[derive(Debug, Clone)]
-pub(crate) struct Keyring {
-    path: PathBuf,
+/// The data keys, oldest first; `None` if there is no keyring yet.
+pub(crate) fn read(store: &dyn KeyringStore, master: &MasterKey) -> Result<Option<Vec<DataKey>>, VaultError> {
+    let Some(text) = store.read().map_err(|error| failed(store, error))? else {
+        return Ok(None);
+    };
+    let stored: Stored = serde_json::from_slice(&text).map_err(|error| damaged(store, error.to_string()))?;
+    if stored.format != FORMAT {
+        return Err(damaged(
+            store,
+            format!("format {} where {FORMAT} is known", stored.format),
+        ));
+    }
+    let given = master.fingerprint();
+    if stored.master != given {
+        return Err(VaultError::WrongMaster {
+            path: store.path().to_owned(),
+            given,
+            wanted: stored.master,
+        });
+    }
+    let keys = stored.keys.iter().map(|key| {
+        let damaged = || damaged(store, format!("data key {} does not open under the master key", key.id));
+        unwrap(master, key).ok_or_else(damaged)
+    });
+    let keys: Vec<DataKey> = keys.collect::<Result<_, _>>()?;
+    if !keys.is_sorted_by(|a, b| a.id < b.id) {
+        return Err(damaged(
+            store,
+            "the data keys are not in the order of their ids".to_owned(),
+        ));
+    }
+    Ok(Some(keys))
 }
 
-impl Keyring {
-    pub(crate) fn new(dir: &Path) -> Self {
-        Self {
-            path: dir.join("keyring.json"),
-        }
-    }
+/// Replaces the file; when this returns `Ok`, the keys are on stable storage.
+pub(crate) fn write<'k>(
+    store: &dyn KeyringStore,
+    master: &MasterKey,
+    keys: impl Iterator<Item = &'k DataKey>,
+) -> Result<(), VaultError> {
+    let stored = Stored {
+        format: FORMAT,
+        master: master.fingerprint(),
+        keys: keys.map(|key| wrap(master, key)).collect::<Result<_, _>>()?,
+    };
+    let mut text = serde_json::to_vec_pretty(&stored).expect("plain data");
+    text.push(b'\n');
+    store.replace(&text).map_err(|error| failed(store, error))
+}
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+fn failed(store: &dyn KeyringStore, error: io::Error) -> VaultError {
+    VaultError::File {
+        path: store.path().to_owned(),
+        error,
     }
+}
 
-    /// The data keys, oldest first; `None` if there is no keyring yet.
-    pub(crate) fn read(&self, master: &MasterKey) -> Result<Option<Vec<DataKey>>, VaultError> {
-        let mut text = String::new();
-        match File::open(&self.path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.failed(error)),
-        }
-        let stored: Stored = serde_json::from_str(&text).map_err(|error| self.damaged(error.to_string()))?;
-        if stored.format != FORMAT {
-            return Err(self.damaged(format!("format {} where {FORMAT} is known", stored.format)));
-        }
-        let given = master.fingerprint();
-        if stored.master != given {
-            return Err(VaultError::WrongMaster {
-                path: self.path.clone(),
-                given,
-                wanted: stored.master,
-            });
-        }
-        let keys = stored.keys.iter().map(|key| {
-            let damaged = || self.damaged(format!("data key {} does not open under the master key", key.id));
-            unwrap(master, key).ok_or_else(damaged)
-        });
-        let keys: Vec<DataKey> = keys.collect::<Result<_, _>>()?;
-        if !keys.is_sorted_by(|a, b| a.id < b.id) {
-            return Err(self.damaged("the data keys are not in the order of their ids".to_owned()));
-        }
-        Ok(Some(keys))
-    }
-
-    /// Replaces the file; when this returns `Ok`, the keys are on stable storage.
-    pub(crate) fn write<'k>(
-        &self,
-        master: &MasterKey,
-        keys: impl Iterator<Item = &'k DataKey>,
-    ) -> Result<(), VaultError> {
-        let stored = Stored {
-            format: FORMAT,
-            master: master.fingerprint(),
-            keys: keys.map(|key| wrap(master, key)).collect::<Result<_, _>>()?,
-        };
-        let mut text = serde_json::to_vec_pretty(&stored).expect("plain data");
-        text.push(b'\n');
-        self.replace(&text).map_err(|error| self.failed(error))
-    }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        if !dir.is_dir() {
-            DirBuilder::new().mode(0o700).create(dir)?;
-            File::open(dir.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-        }
-        let beside = self.path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)?;
-        File::open(dir)?.sync_all()
-    }
-
-    fn failed(&self, error: io::Error) -> VaultError {
-        VaultError::File {
-            path: self.path.clone(),
-            error,
-        }
-    }
-
-    fn damaged(&self, what: String) -> VaultError {
-        VaultError::Damaged {
-            path: self.path.clone(),
-            what,
-        }
+fn damaged(store: &dyn KeyringStore, what: String) -> VaultError {
+    VaultError::Damaged {
+        path: store.path().to_owned(),
+        what,
     }
 }
 

@@ -23,5 +23,6 @@ mod vault;
 
 pub use cipher::Cipher;
 pub use error::{MasterKeyError, OpenError, SealError, VaultError};
+pub use keyring::KeyringStore;
 pub use master::MasterKey;
 pub use vault::{BodyName, Vault};

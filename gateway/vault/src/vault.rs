@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, Keyed};
 use crate::error::{OpenError, SealError, VaultError};
-use crate::keyring::{DataKey, Keyring};
+use crate::keyring::{self, DataKey, KeyringStore};
 use crate::master::MasterKey;
 use crate::sealed;
 
@@ -33,7 +32,7 @@ pub struct BodyName {
 
 /// Seals bodies under the current data key and opens those of all epochs, from any number of threads.
 pub struct Vault {
-    keyring: Keyring,
+    store: Box<dyn KeyringStore>,
     cipher: Cipher,
     keys: RwLock<Keys>,
 }
@@ -64,7 +63,7 @@ impl Usable {
 }
 
 impl Vault {
-    /// Opens the keyring in a folder, or makes one; from now on bodies are sealed with `cipher`, under the newest data key
+    /// Opens the keyring, or makes one; from now on bodies are sealed with `cipher`, under the newest data key
     /// while it is young, so that restarts do not make many. How much it has sealed is not known then, but no gateway
     /// seals 2^32 bodies in an epoch. Nobody else may have the keyring open: the caller holds a lock.
     ///
@@ -72,27 +71,26 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`] if the keyring cannot be read or written, is damaged, or belongs to another master key.
-    pub fn open(dir: &Path, master: MasterKey, cipher: Cipher, used: u32, now: Timestamp) -> Result<Self, VaultError> {
-        let keyring = Keyring::new(dir);
-        let known = keyring.read(&master)?.unwrap_or_default();
+    pub fn open(
+        store: Box<dyn KeyringStore>,
+        master: MasterKey,
+        cipher: Cipher,
+        used: u32,
+        now: Timestamp,
+    ) -> Result<Self, VaultError> {
+        let known = keyring::read(&*store, &master)?.unwrap_or_default();
         let mut by_id: BTreeMap<u32, Arc<Usable>> = known.into_iter().map(|key| (key.id, Usable::new(key))).collect();
         let newest = by_id.last_key_value().map(|(_, newest)| Arc::clone(newest));
         let current = match newest {
             Some(newest) if newest.key.cipher == cipher && newest.key.id >= used && newest.is_young(now) => newest,
-            _ => add_key(&keyring, &master, cipher, &mut by_id, used, now)?,
+            _ => add_key(&*store, &master, cipher, &mut by_id, used, now)?,
         };
         let keys = Keys { master, by_id, current };
         Ok(Self {
-            keyring,
+            store,
             cipher,
             keys: RwLock::new(keys),
         })
-    }
-
-    /// Whether a keyring is there, so that a master key is needed to read what was sealed.
-    #[must_use]
-    pub fn exists(dir: &Path) -> bool {
-        Keyring::new(dir).path().exists()
     }
 
     /// Wraps the data keys under another master key; no body is touched. Tells the fingerprint of the one before.
@@ -101,17 +99,16 @@ impl Vault {
     /// [`VaultError`]; the old master key is the one that holds then, or, if only the last sync failed, either.
     pub fn rotate(&self, master: MasterKey) -> Result<String, VaultError> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        self.keyring
-            .write(&master, keys.by_id.values().map(|known| &known.key))?;
+        keyring::write(&*self.store, &master, keys.by_id.values().map(|known| &known.key))?;
         Ok(std::mem::replace(&mut keys.master, master).fingerprint())
     }
 
-    /// The highest id on the keyring of a folder, if there is one.
+    /// The highest id on a keyring, if there is one.
     ///
     /// # Errors
     /// As [`Vault::open`].
-    pub fn newest_key(dir: &Path, master: &MasterKey) -> Result<Option<u32>, VaultError> {
-        let keys = Keyring::new(dir).read(master)?.unwrap_or_default();
+    pub fn newest_key(store: &dyn KeyringStore, master: &MasterKey) -> Result<Option<u32>, VaultError> {
+        let keys = keyring::read(store, master)?.unwrap_or_default();
         Ok(keys.last().map(|key| key.id))
     }
 
@@ -165,7 +162,7 @@ impl Vault {
         }
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let Keys { master, by_id, current } = &mut *keys;
-        *current = add_key(&self.keyring, master, self.cipher, by_id, 0, now)?;
+        *current = add_key(&*self.store, master, self.cipher, by_id, 0, now)?;
         Ok(Some(current.key.id))
     }
 
@@ -177,7 +174,7 @@ impl Vault {
 
 /// A new data key, on stable storage before it is used.
 fn add_key(
-    keyring: &Keyring,
+    store: &dyn KeyringStore,
     master: &MasterKey,
     cipher: Cipher,
     by_id: &mut BTreeMap<u32, Arc<Usable>>,
@@ -193,7 +190,7 @@ fn add_key(
         created: now,
         secret,
     });
-    keyring.write(master, by_id.values().map(|known| &known.key).chain([&key.key]))?;
+    keyring::write(store, master, by_id.values().map(|known| &known.key).chain([&key.key]))?;
     by_id.insert(key.key.id, Arc::clone(&key));
     Ok(key)
 }
@@ -201,7 +198,7 @@ fn add_key(
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault")
-            .field("keyring", &self.keyring)
+            .field("keyring", &self.store)
             .field("cipher", &self.cipher)
             .finish_non_exhaustive()
     }

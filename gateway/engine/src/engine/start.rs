@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::incidents::IncidentKind;
 use crate::keys;
 use crate::message::{JournalCut, Micros};
-use crate::protection::{AtRest, Protection, Spool};
+use crate::protection::{AtRest, Keyring, Protection, Spool};
 use crate::recover::{self, Rebuilt, Recovered};
 use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
@@ -79,7 +79,12 @@ impl Engine {
         blobs.put(certificate.der()).map_err(io)?;
         let registry = current_registry(&State::new(&*index), &blobs)?;
         let used = State::new(&*index).get::<u32>(&keys::data_key())?;
-        let protection = Protection::open(&settings.data_dir, at_rest, used, clock.now())?;
+        let protection = Protection::open(
+            Keyring::of(&settings.data_dir, Arc::clone(&disk)),
+            at_rest,
+            used,
+            clock.now(),
+        )?;
         let spool = Spool {
             bodies: opened.bodies,
             protection,

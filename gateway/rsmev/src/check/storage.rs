@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use engine::keys_dir;
+use engine::Keyring;
 use engine::registry::RegistryContent;
 use engine::room;
 use gost::Certificate;
@@ -88,8 +88,8 @@ fn too_little(reserve: &str, free: &str) -> String {
 /// The master key, and that it is the one of the keyring.
 fn at_rest(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
     const KEY: &str = "storage.master_key";
-    let keyring = keys_dir(dir);
-    let sealed_before = Vault::exists(&keyring);
+    let keyring = Keyring::of(dir, RealDisk::shared());
+    let sealed_before = keyring.exists();
     if inspection.text("storage.encryption") == Some("none") {
         let text = "message bodies are stored as they are: whoever has the disk can read them";
         findings.key(inspection, Level::Warning, "storage.encryption", text);

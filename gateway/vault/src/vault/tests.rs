@@ -1,3 +1,6 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -15,15 +18,33 @@ fn master(dir: &Path, name: &str) -> MasterKey {
     MasterKey::read(&path).unwrap()
 }
 
+/// A file that is not as careful as a real one must be.
+#[derive(Debug)]
+struct KeyringFile(PathBuf);
+
+impl KeyringStore for KeyringFile {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn replace(&self, octets: &[u8]) -> io::Result<()> {
+        std::fs::write(&self.0, octets)
+    }
+}
+
+fn keyring(dir: &Path) -> Box<KeyringFile> {
+    Box::new(KeyringFile(dir.join("keyring.json")))
+}
+
 fn vault(dir: &Path, cipher: Cipher) -> Vault {
-    Vault::open(
-        &dir.join("keys"),
-        master(dir, "master"),
-        cipher,
-        0,
-        Timestamp::UNIX_EPOCH,
-    )
-    .unwrap()
+    Vault::open(keyring(dir), master(dir, "master"), cipher, 0, Timestamp::UNIX_EPOCH).unwrap()
 }
 
 proptest! {
@@ -79,21 +100,18 @@ fn bodies_of_earlier_sessions_and_of_the_other_cipher_open() {
 #[test]
 fn another_master_key_is_told_apart_and_rotation_makes_it_the_one() {
     let dir = tempfile::tempdir().unwrap();
-    let keys = dir.path().join("keys");
-    assert!(!Vault::exists(&keys));
     let before = vault(dir.path(), Cipher::Aes256Gcm);
     let sealed = before.seal(NAME, b"body").unwrap();
-    assert!(Vault::exists(&keys));
     let (old, new) = (master(dir.path(), "master"), master(dir.path(), "another"));
     let (given, wanted) = (new.fingerprint(), old.fingerprint());
-    let open = |master| Vault::open(&keys, master, Cipher::Aes256Gcm, 0, Timestamp::UNIX_EPOCH);
+    let open = |master| Vault::open(keyring(dir.path()), master, Cipher::Aes256Gcm, 0, Timestamp::UNIX_EPOCH);
     let refused = open(master(dir.path(), "another")).unwrap_err();
     assert!(matches!(&refused, VaultError::WrongMaster { given: g, wanted: w, .. } if *g == given && *w == wanted));
 
     assert_eq!(before.rotate(new).unwrap(), wanted);
     assert!(matches!(open(old), Err(VaultError::WrongMaster { .. })));
     let new = master(dir.path(), "another");
-    assert_eq!(Vault::newest_key(&keys, &new).unwrap(), Some(1));
+    assert_eq!(Vault::newest_key(&*keyring(dir.path()), &new).unwrap(), Some(1));
     // Who rotated goes on with the new one.
     let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(25);
     assert_eq!(before.renew(later).unwrap(), Some(2));
@@ -104,17 +122,37 @@ fn another_master_key_is_told_apart_and_rotation_makes_it_the_one() {
 #[test]
 fn no_new_key_gets_an_id_that_was_used() {
     let dir = tempfile::tempdir().unwrap();
-    let keys = dir.path().join("keys");
     let master = || master(dir.path(), "master");
-    assert_eq!(Vault::newest_key(&keys, &master()).unwrap(), None);
-    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 7, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(Vault::newest_key(&*keyring(dir.path()), &master()).unwrap(), None);
+    let vault = Vault::open(
+        keyring(dir.path()),
+        master(),
+        Cipher::Aes256Gcm,
+        7,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
     assert_eq!(vault.current_key(), 8);
-    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 7, Timestamp::UNIX_EPOCH).unwrap();
+    let vault = Vault::open(
+        keyring(dir.path()),
+        master(),
+        Cipher::Aes256Gcm,
+        7,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
     assert_eq!(vault.current_key(), 8, "it is young");
-    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 9, Timestamp::UNIX_EPOCH).unwrap();
+    let vault = Vault::open(
+        keyring(dir.path()),
+        master(),
+        Cipher::Aes256Gcm,
+        9,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
     assert_eq!(vault.current_key(), 10);
     let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(25);
-    let vault = Vault::open(&keys, master(), Cipher::Aes256Gcm, 10, later).unwrap();
+    let vault = Vault::open(keyring(dir.path()), master(), Cipher::Aes256Gcm, 10, later).unwrap();
     assert_eq!(vault.current_key(), 11);
 }
 
@@ -122,7 +160,7 @@ fn no_new_key_gets_an_id_that_was_used() {
 fn a_changed_keyring_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     vault(dir.path(), Cipher::Aes256Gcm);
-    let path = dir.path().join("keys/keyring.json");
+    let path = dir.path().join("keyring.json");
     let text = std::fs::read_to_string(&path).unwrap();
     for (from, to) in [
         ("\"id\": 1", "\"id\": 2"),
@@ -136,7 +174,7 @@ fn a_changed_keyring_is_refused() {
         assert_ne!(changed, text);
         std::fs::write(&path, changed).unwrap();
         let opened = Vault::open(
-            &dir.path().join("keys"),
+            keyring(dir.path()),
             master(dir.path(), "master"),
             Cipher::Aes256Gcm,
             0,
@@ -156,7 +194,7 @@ fn a_data_key_lasts_a_day_and_its_successor_is_on_the_keyring_first() {
     assert_eq!(vault.renew(at(47)).unwrap(), None);
     // A clock that was put back must not keep a key for ever.
     assert_eq!(vault.renew(at(-100)).unwrap(), Some(3));
-    let path = dir.path().join("keys/keyring.json");
+    let path = dir.path().join("keyring.json");
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     assert!(vault.renew(at(100)).is_err());
