@@ -51,7 +51,14 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             Ok(())
         }),
         Event::ForwardOutcome { message, outcome } => forward_outcome(state, *message, at, outcome),
-        Event::Quarantined { message, cause } => hold(state, *message, at, cause),
+        Event::Quarantined { message, cause } => {
+            // An attempt that is on its way may have arrived, whatever the stored message is like.
+            change(state, *message, |_, _, message| {
+                message.attempts.uncertain |= message.attempts.in_flight;
+                Ok(())
+            })?;
+            hold(state, *message, at, cause)
+        }
         Event::Decided { message, decision, .. } => decided(state, *message, at, decision),
         Event::UpstreamAcknowledged { upstream, id } => {
             let key = keys::pulled(upstream, *id);
@@ -113,10 +120,11 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             destruction::change_stage(state, *proposal, Stage::Closed { by, reason })
         }
         Event::JournalDestroyed { proposal, .. } => destruction::done(state, *proposal),
-        Event::Restored { through, .. } => {
+        Event::Restored { through, made, .. } => {
             let restoration = Restoration {
                 at,
                 through: *through,
+                made: Micros::from(*made),
                 resumed: false,
             };
             state.put(keys::restored(), &restoration);

@@ -47,6 +47,8 @@ pub(crate) struct Restoration {
     pub(crate) at: Micros,
     /// The last record of the backup.
     pub(crate) through: u64,
+    /// When the backup was made: the lost session was alive then.
+    pub(crate) made: Micros,
     /// A person has said that messages may go to upstreams again.
     pub(crate) resumed: bool,
 }
@@ -58,6 +60,8 @@ pub struct UpstreamHold {
     pub since: Timestamp,
     /// The last record of the backup.
     pub through: u64,
+    /// When the backup was made.
+    pub made: Timestamp,
 }
 
 impl RestoredNote {
@@ -110,6 +114,7 @@ pub(crate) fn hold(state: &State<'_>) -> Result<Option<UpstreamHold>, IndexError
         .map(|restoration| UpstreamHold {
             since: restoration.at.timestamp(),
             through: restoration.through,
+            made: restoration.made.timestamp(),
         }))
 }
 
@@ -121,8 +126,8 @@ pub(crate) fn doubtful(state: &State<'_>, lost: Timestamp) -> Result<Vec<u64>, I
         let Some(message) = state.message(seq)? else { continue };
         let attempts = &message.attempts;
         let id = match attempts.last_id {
-            // It is bound to this one for good.
-            Some(_) if !attempts.certainly_not_sent() => continue,
+            // It is bound to this one for good. One in flight is not: the lost session may have heard that it failed.
+            Some(_) if attempts.uncertain => continue,
             Some(id) => Some(id),
             None if attempts.started == 0 => Some(message.id),
             None => None,

@@ -55,7 +55,11 @@ impl Steady {
         };
         let expected = last.at.saturating_add(counted - last.counted).unwrap_or(wall);
         let by = wall.duration_since(expected);
-        let since = last.apart.map_or(counted, |(since, _)| since);
+        // A jump upon a jump is another one, to be believed in its own time.
+        let since = match last.apart {
+            Some((since, before)) if (by - before).abs() <= CORRECTION => since,
+            _ => counted,
+        };
         if by.abs() <= CORRECTION || counted - since >= BELIEVED_AFTER {
             *agreed = Some(believed);
             return wall;

@@ -486,6 +486,10 @@ impl Writer {
     /// Removes spool segments that nothing needs, and has the survivors of one other copied.
     fn give_space_back(&mut self) -> Result<(), String> {
         let segments = self.store.spool_segments();
+        // One that was removed troubles nobody any more.
+        self.house
+            .stuck
+            .retain(|stuck| segments.iter().any(|there| there.segment == *stuck));
         let stuck = &self.house.stuck;
         let percent = self.shared.settings.copy_forward_below_percent;
         let state = State::new(&*self.shared.index);

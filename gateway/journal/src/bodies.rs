@@ -88,6 +88,17 @@ impl Bodies {
     /// # Errors
     /// As [`read`](Self::read), except that the message and the part are not known.
     pub fn read_record(&self, location: &Location) -> Result<Body, BodyError> {
+        match self.read_once(location) {
+            // Somebody may have put another file under the name of the one that is open: a segment from a backup.
+            Err(BodyError::Damaged(_)) => {
+                self.forget(location.segment);
+                self.read_once(location)
+            }
+            read => read,
+        }
+    }
+
+    fn read_once(&self, location: &Location) -> Result<Body, BodyError> {
         if u64::from(location.len) > MAX_SEGMENT {
             return Err(self.damage(location, "no record is that long").into());
         }

@@ -67,8 +67,11 @@ impl MasterKey {
         text[64] = b'\n';
         let write = || {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(text.as_ref())?;
-            file.sync_all()?;
+            if let Err(error) = file.write_all(text.as_ref()).and_then(|()| file.sync_all()) {
+                // A part of a key would only be in the way; if it cannot be removed, the next reader says so.
+                let _ = std::fs::remove_file(path);
+                return Err(error);
+            }
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };

@@ -8,6 +8,7 @@ use crate::event::{Decided, Event, Placement};
 use crate::keys;
 use crate::message::{JournalCut, Message, State as Life};
 use crate::names::Party;
+use crate::restored;
 
 use super::receive::{self, Facts};
 use super::{Context, Decision, Planned, notice};
@@ -50,6 +51,12 @@ pub(crate) fn decide(
         }
         (QuarantineDecision::Retry, _) => stands(Standing::NotQuarantined),
         (QuarantineDecision::Reject { reason }, Life::Quarantined) => reject(context, seq, &message, by, &reason),
+        // After a restoration the session that was lost may have sent it.
+        (QuarantineDecision::Reject { .. }, Life::Waiting)
+            if matches!(message.recipient, Some(Party::Upstream(_))) && restored::hold(context.state)?.is_some() =>
+        {
+            stands(Standing::MaybeSent)
+        }
         (QuarantineDecision::Reject { reason }, Life::Waiting) if message.attempts.certainly_not_sent() => {
             reject(context, seq, &message, by, &reason)
         }

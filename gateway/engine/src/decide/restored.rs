@@ -26,6 +26,9 @@ pub(crate) fn resume(
     if lost > context.now.max(hold.since) {
         return refuse("the session that was lost cannot have ended in the future");
     }
+    if lost < hold.made {
+        return refuse("the session that was lost cannot have ended before the backup was made");
+    }
     let doubtful = restored::doubtful(context.state, lost)?;
     let answer = Ok(doubtful.len() as u64);
     let event = Event::UpstreamResumed {

@@ -9,6 +9,8 @@ use crate::error::IndexError;
 use crate::event::{Event, Forgotten};
 use crate::keys::{self, Key};
 use crate::message::{Message, Micros, State as Life};
+use crate::names::Party;
+use crate::restored;
 
 use super::sweep::{Sweep, age_of};
 use super::{Context, Planned, earlier, notice};
@@ -47,6 +49,7 @@ fn leases(context: &Context<'_, '_>, events: &mut Vec<Planned>) -> Result<bool, 
 
 /// Explicit ends of life. What is handed out, or may be upstream already, waits for its outcome.
 fn ends_of_life(context: &mut Context<'_, '_>, events: &mut Vec<Planned>) -> Result<bool, IndexError> {
+    let held = restored::hold(context.state)?.is_some();
     let prefix = Key::new(b't');
     let mut ended = Vec::new();
     for row in context.state.scan(&prefix, prefix.as_slice()) {
@@ -56,7 +59,7 @@ fn ends_of_life(context: &mut Context<'_, '_>, events: &mut Vec<Planned>) -> Res
         }
         let Some(seq) = keys::last_number(&key) else { continue };
         if let Some(message) = context.state.message(seq)?
-            && may_expire(&message)
+            && may_expire(&message, held)
         {
             ended.push((seq, message));
         }
@@ -71,6 +74,7 @@ fn ends_of_life(context: &mut Context<'_, '_>, events: &mut Vec<Planned>) -> Res
 
 /// The default time to live: the oldest of a lane are looked at, the rest is younger.
 fn times_to_live(context: &mut Context<'_, '_>, events: &mut Vec<Planned>) -> Result<bool, IndexError> {
+    let held = restored::hold(context.state)?.is_some();
     let oldest = Micros::from(earlier(context.now, context.settings.message_ttl));
     let mut ended = Vec::new();
     for head in context.state.lane_heads(&Key::new(b'r'))? {
@@ -88,7 +92,7 @@ fn times_to_live(context: &mut Context<'_, '_>, events: &mut Vec<Planned>) -> Re
             let Some(seq) = keys::last_number(&key) else { continue };
             if let Some(message) = context.state.message(seq)?
                 && message.end_of_life.is_none()
-                && may_expire(&message)
+                && may_expire(&message, held)
             {
                 ended.push((seq, message));
             }
@@ -102,8 +106,10 @@ fn times_to_live(context: &mut Context<'_, '_>, events: &mut Vec<Planned>) -> Re
     Ok(more)
 }
 
-fn may_expire(message: &Message) -> bool {
-    message.state == Life::Waiting && message.attempts.certainly_not_sent()
+/// Whether a message is certainly nowhere but here; `held` if a lost session may have sent what goes upstream.
+fn may_expire(message: &Message, held: bool) -> bool {
+    let elsewhere = held && matches!(message.recipient, Some(Party::Upstream(_)));
+    message.state == Life::Waiting && message.attempts.certainly_not_sent() && !elsewhere
 }
 
 fn purges(context: &Context<'_, '_>, sweep: &mut Sweep, events: &mut Vec<Planned>) -> Result<bool, IndexError> {

@@ -54,6 +54,7 @@ impl Engine {
             held.then(|| UpstreamHold {
                 since: self.now(),
                 through: 0,
+                made: self.now(),
             })
         })
     }

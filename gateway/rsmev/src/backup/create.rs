@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use engine::units::show_size;
 use engine::{BackupMade, BackupMark};
 
-use super::folder::{Folder, Found, Owner, copy, make_folders, manifest_name, put, set_name, signature_name, sync};
+use super::folder::{
+    Extent, Folder, Found, Owner, copy, make_folders, manifest_name, put, set_name, signature_name, sync,
+};
 use super::manifest::{self, Entry, Manifest};
 use super::{NOT_IN_IT, summary};
 use crate::failure::Failure;
@@ -121,12 +123,16 @@ impl Job<'_> {
         let mut copied = 0;
         let mut renewed = Instant::now();
         let mut files = Vec::new();
-        for wanted in self.wanted()? {
+        let mut wanted = self.wanted()?;
+        // What a busy gateway replaces goes first: the live journal segment is sealed, snapshots make room for younger ones.
+        wanted.sort_by_key(|wanted| wanted.first.is_none() && !wanted.path.starts_with("snapshot/"));
+        for wanted in wanted {
             let mut each = || self.go_on(&mut renewed);
             let (entry, new) = self.bring(&wanted, previous.as_ref(), number, &mut each)?;
             copied += new;
             files.push(entry);
         }
+        files.sort_by(|one, other| one.path.cmp(&other.path));
         self.sync_set(number)?;
         let before = previous.map(|found| found.digest);
         let manifest = Manifest::new(number, self.mark, before, files);
@@ -251,7 +257,11 @@ impl Job<'_> {
         let to = self.folder.path(&stored);
         let above = to.parent().unwrap_or(self.dir);
         make_folders(self.dir, above, self.owner).map_err(|error| Failure::file(above, error))?;
-        let digest = copy(&from, &to, bytes, self.owner, each)?;
+        let extent = match wanted.first {
+            Some(first) => Extent::First(first),
+            None => Extent::Whole(bytes),
+        };
+        let digest = copy(&from, &to, extent, self.owner, each)?;
         let entry = Entry {
             path: wanted.path.clone(),
             stored,

@@ -114,15 +114,25 @@ pub(super) fn set_name(number: u64) -> String {
     format!("set-{number:08}")
 }
 
+/// How much of a file is copied, in octets.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent {
+    /// Its beginning: it grows.
+    First(u64),
+    /// All of it.
+    Whole(u64),
+}
+
 /// Copies the first octets of a file, durably but for the name; returns their digest in hexadecimal. `each` is called now
 /// and then.
 pub(super) fn copy(
     from: &Path,
     to: &Path,
-    bytes: u64,
+    extent: Extent,
     owner: Owner,
     each: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<String, Failure> {
+    let (Extent::First(bytes) | Extent::Whole(bytes)) = extent;
     let mut source = File::open(from)
         .map_err(|error| Failure::file(from, error))?
         .take(bytes);
@@ -146,6 +156,14 @@ pub(super) fn copy(
             }
         }
         each()?;
+    }
+    let mut source = source.into_inner();
+    let more = source.read(&mut piece).map_err(|error| Failure::file(from, error))?;
+    if more > 0 && matches!(extent, Extent::Whole(_)) {
+        return Err(Failure::file(
+            from,
+            format!("it was replaced by a longer one than {bytes} octets meanwhile"),
+        ));
     }
     if copied != bytes {
         return Err(Failure::file(from, format!("it ends after {copied} of {bytes} octets")));

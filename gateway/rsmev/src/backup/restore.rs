@@ -8,7 +8,7 @@ use std::path::Path;
 use engine::RestoredNote;
 use jiff::Timestamp;
 
-use super::folder::{Folder, Owner, copy, make_folders, put, sync};
+use super::folder::{Extent, Folder, Owner, copy, make_folders, put, sync};
 use super::manifest::Entry;
 use super::{NOT_IN_IT, summary, verify};
 use crate::cli::BackupPlace;
@@ -80,7 +80,7 @@ fn bring(folder: &Folder, file: &Entry, data_dir: &Path, owner: Owner) -> Result
     let above = to.parent().unwrap_or(data_dir);
     make_folders(data_dir, above, owner).map_err(|error| Failure::file(above, error))?;
     let from = folder.path(&file.stored);
-    if copy(&from, &to, file.bytes, owner, &mut || Ok(()))? != file.digest {
+    if copy(&from, &to, Extent::Whole(file.bytes), owner, &mut || Ok(()))? != file.digest {
         return Err(Failure::file(
             &from,
             format!("is not what was backed up as {}", file.path),

@@ -177,7 +177,12 @@ fn verify(
     let certificate = |id: &str| {
         let certificate = match given.iter().find(|certificate| certificate.id().to_string() == id) {
             Some(certificate) => certificate.clone(),
-            None => kept_certificate(&data_dir.join("registry"), id, !given.is_empty())?,
+            None if given.is_empty() => kept_certificate(&data_dir.join("registry"), id)?,
+            None => {
+                return Err(io::Error::other(format!(
+                    "{id} is none of those given with --certificate"
+                )));
+            }
         };
         signers.borrow_mut().insert(format!("{} ({id})", certificate.subject()));
         Ok(certificate)
@@ -342,18 +347,25 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// A certificate that lies beside the journal.
-fn kept_certificate(folder: &Path, id: &str, some_given: bool) -> io::Result<Certificate> {
+/// A certificate that lies beside the journal under its own name.
+fn kept_certificate(folder: &Path, id: &str) -> io::Result<Certificate> {
+    let is_name = id.len() == 64 && id.bytes().all(|octet| octet.is_ascii_hexdigit());
+    if !is_name {
+        return Err(io::Error::other(format!("{id:?} is no certificate's name")));
+    }
     let file = folder.join(id);
     let octets = std::fs::read(&file).map_err(|error| {
-        let hint = if some_given {
-            "; it is none of those given with --certificate"
-        } else {
-            "; name it with --certificate FILE"
-        };
-        io::Error::new(error.kind(), format!("{}: {error}{hint}", file.display()))
+        let text = format!("{}: {error}; name it with --certificate FILE", file.display());
+        io::Error::new(error.kind(), text)
     })?;
-    Certificate::from_der(&octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+    let certificate = Certificate::from_der(&octets).map_err(io::Error::other)?;
+    if certificate.id().to_string() != id {
+        return Err(io::Error::other(format!(
+            "{}: is not the certificate of that name",
+            file.display()
+        )));
+    }
+    Ok(certificate)
 }
 
 /// Whether the journal reaches as far as it must, and the range is there.

