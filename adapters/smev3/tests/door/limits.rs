@@ -31,7 +31,7 @@ fn is_put_off(answer: &Answer) -> bool {
     answer.status == 503 && seconds.is_some_and(|seconds| seconds >= 1) && answer.text().contains("SMEVFailure")
 }
 
-/// A rate that a test cannot use up by being slow: the next call is due in half an hour.
+/// Three calls at once and one a second: what twenty calls would use up.
 fn rarely() -> Rate {
     Rate {
         per_second: 1,
