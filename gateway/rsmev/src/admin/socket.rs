@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::Person;
 use engine::{Engine, Worker};
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::operator::{self, Request};
-use crate::store::person;
+use crate::store::{person, user_name};
 
 /// Bound of a request in octets: a registry with its schemas fits many times.
 const REQUEST_BYTES: u64 = 64 << 20;
@@ -109,7 +108,7 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
         let mut line = Vec::new();
         let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
         tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
-        answer(engine, &line, &person(Uid::from_raw(caller.uid()))).await
+        answer(engine, &line, Uid::from_raw(caller.uid())).await
     } else {
         tracing::warn!(
             uid = caller.uid(),
@@ -122,14 +121,32 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
     tokio::time::timeout(PATIENCE, writing.write_all(&octets)).await?
 }
 
-async fn answer(engine: &Engine, line: &[u8], by: &Person) -> Reply {
+async fn answer(engine: &Engine, line: &[u8], caller: Uid) -> Reply {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return Reply::Error(format!("not a request that this gateway knows: {error}")),
     };
-    match operator::carry_out(engine, request, by).await {
+    if request.needs_a_person()
+        && let Some(why) = no_person(caller)
+    {
+        return Reply::Error(why);
+    }
+    match operator::carry_out(engine, request, &person(caller)).await {
         Ok(value) => Reply::Ok(value),
         Err(text) => Reply::Error(text),
+    }
+}
+
+/// Why nobody in particular stands behind a caller, if so: several people can be root or the gateway's user, and one person
+/// can be any number of users without an account.
+fn no_person(caller: Uid) -> Option<String> {
+    if caller.is_root() || caller == geteuid() {
+        let name = user_name(caller);
+        return Some(format!("{name} is no person: do this under an account of your own"));
+    }
+    match User::from_uid(caller) {
+        Ok(Some(_)) => None,
+        _ => Some(format!("uid {caller} has no account on this machine")),
     }
 }
 

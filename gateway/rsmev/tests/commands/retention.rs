@@ -5,14 +5,17 @@ use std::os::unix::process::CommandExt;
 
 use crate::place::{Done, Place};
 
-/// Whoever it is: a member of the socket's group that is not root.
-const COLLEAGUE: u32 = 54_321;
+/// Accounts that every machine has, daemon and bin, and a number without one.
+const ANNA: u32 = 1;
+const BORIS: u32 = 2;
+const NOBODY_KNOWN: u32 = 54_321;
 
-fn as_colleague(place: &Place, arguments: &[&str]) -> Done {
+/// Runs a command as a member of the socket's group.
+fn run_as(uid: u32, place: &Place, arguments: &[&str]) -> Done {
     let mut all = vec!["--config", "gateway.toml"];
     all.extend(arguments);
     let mut command = place.prepare(&all);
-    command.uid(COLLEAGUE).gid(0);
+    command.uid(uid).gid(0);
     command.output().expect("the executable runs").into()
 }
 
@@ -36,8 +39,10 @@ fn the_beginning_of_the_journal_goes_by_an_act_of_two_people_and_the_rest_verifi
     }
     let mut gateway = place.serve(&["--test-clock", "2024-06-01T00:00:00Z"]);
     gateway.wait_for("the archive has a segment");
-    let propose =
-        |before: &str| place.operate(&["retention", "propose", "--before", before, "--reason", "term is over"]);
+    let propose = |before: &str| {
+        let arguments = ["retention", "propose", "--before", before, "--reason", "term is over"];
+        run_as(ANNA, &place, &arguments)
+    };
     let young = propose("2023-06-01").fails(1);
     assert!(young.contains("retention.journal"), "{young}");
     let proposed = propose("2021-01-01").ok();
@@ -46,9 +51,14 @@ fn the_beginning_of_the_journal_goes_by_an_act_of_two_people_and_the_rest_verifi
         .nth(1)
         .expect("the number is named")
         .to_owned();
-    let alone = place.operate(&["retention", "approve", &id]).fails(1);
+    let approve = |uid: u32, id: &str| run_as(uid, &place, &["retention", "approve", id]);
+    let alone = approve(ANNA, &id).fails(1);
     assert!(alone.contains("somebody else"), "{alone}");
-    let rejected = as_colleague(&place, &["retention", "reject", &id, "--reason", "not yet"]).ok();
+    let root = approve(0, &id).fails(1);
+    assert!(root.contains("no person"), "{root}");
+    let unknown = approve(NOBODY_KNOWN, &id).fails(1);
+    assert!(unknown.contains("has no account"), "{unknown}");
+    let rejected = run_as(BORIS, &place, &["retention", "reject", &id, "--reason", "not yet"]).ok();
     assert!(rejected.contains("is closed"), "{rejected}");
 
     let proposed = propose("2021-01-01").ok();
@@ -57,7 +67,7 @@ fn the_beginning_of_the_journal_goes_by_an_act_of_two_people_and_the_rest_verifi
         .nth(1)
         .expect("the number is named")
         .to_owned();
-    as_colleague(&place, &["retention", "approve", &id]).ok();
+    approve(BORIS, &id).ok();
     gateway.wait_for("journal segments were destroyed");
     let shown = place.operate(&["retention", "show"]).ok();
     assert!(
