@@ -175,8 +175,10 @@ fn what_we_read_libxml2_reads_too_and_in_the_same_way() {
             if complaint.contains("is not a valid URI") || complaint.contains("Relative namespace") {
                 return Ok(());
             }
+            // Names that begin with `xml` are reserved, which is no fault of the document: a warning.
+            let reserved = complaint.contains("parser warning : xmlParsePITarget: invalid name prefix 'xml'");
             prop_assert!(
-                theirs.status.success() && complaint.is_empty(),
+                theirs.status.success() && (complaint.is_empty() || reserved),
                 "{}\n{}",
                 xml,
                 complaint

@@ -325,7 +325,7 @@ impl Region {
         let event = Event::Restored {
             manifest: "0".repeat(64),
             through: self.events.len() as u64,
-            made: self.now,
+            made: start_time(),
         };
         self.run(|_| {
             Ok(Decision {

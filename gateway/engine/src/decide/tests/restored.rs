@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 
-use crate::command::{ForwardOutcome, Refusal};
+use crate::command::{ForwardOutcome, QuarantineDecision, Refusal, Standing};
 use crate::message::State as Life;
-use crate::testing::{Region, id_at, participant, request};
+use crate::testing::{Region, id_at, participant, request, start_time};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -70,6 +70,49 @@ fn an_identifier_that_was_bound_before_stays_the_only_one_at_any_age() {
     region.restore();
     assert_eq!(region.resume(region.now), Ok(0));
     assert_eq!(region.message(1).unwrap().attempts.last_id, Some(id));
+}
+
+#[test]
+fn an_attempt_in_flight_may_have_failed_since_and_been_renewed() {
+    for (hours, doubtful) in [(1, 0), (25, 1)] {
+        let mut region = Region::new();
+        let id = id_at(region.now, 1);
+        region.accept(request(participant("CITY"), id, "pass")).unwrap();
+        region.start_forward(1, id).unwrap();
+        region.pass(HOUR * hours);
+        region.restore();
+        assert_eq!(region.resume(region.now), Ok(doubtful), "after {hours} hours");
+        assert_eq!(is_held(&region, 1), doubtful == 1);
+    }
+}
+
+#[test]
+fn while_it_is_held_nothing_that_may_be_upstream_ends() {
+    let mut region = restored_after(24 * 100);
+    region.tick();
+    assert_eq!(region.message(1).unwrap().state, Life::Waiting);
+    let reason = "too late".to_owned();
+    let rejected = region.decide(1, QuarantineDecision::Reject { reason });
+    assert!(
+        matches!(
+            rejected,
+            Err(Refusal::Standing {
+                standing: Standing::MaybeSent,
+                ..
+            })
+        ),
+        "{rejected:?}"
+    );
+    region.resume(region.now).unwrap();
+    assert!(is_held(&region, 1));
+}
+
+#[test]
+fn the_lost_session_was_alive_when_its_backup_was_made() {
+    let mut region = restored_after(25);
+    let refused = region.resume(start_time() - HOUR);
+    assert!(matches!(refused, Err(Refusal::NotDone(_))), "{refused:?}");
+    assert_eq!(region.resume(start_time()), Ok(0));
 }
 
 #[test]
