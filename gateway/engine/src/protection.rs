@@ -64,6 +64,10 @@ impl Protection {
         else {
             return used.map_or_else(|| Ok(Self::default()), |used| Err(StartError::NoMasterKey { used }));
         };
+        keyring.settle().map_err(|error| StartError::Io {
+            path: keyring.path.clone(),
+            error,
+        })?;
         let new = cipher.unwrap_or(Cipher::Aes256Gcm);
         let last = used.unwrap_or(0);
         if !accept_lost_keys && last > 0 && Vault::newest_key(&keyring, &master)?.is_none_or(|newest| newest < last) {
@@ -184,6 +188,19 @@ impl Keyring {
         Self { disk, path }
     }
 
+    /// Makes sure that what is there stays: a session that was killed may have named it without syncing its folder.
+    ///
+    /// # Errors
+    /// A folder cannot be synced.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        if !self.exists() {
+            return Ok(());
+        }
+        self.disk.sync_dir(dir)?;
+        self.disk.sync_dir(dir.parent().unwrap_or(dir))
+    }
+
     /// Whether it is there, so that a master key is needed to read what was sealed. One that cannot be read is.
     #[must_use]
     pub fn exists(&self) -> bool {
@@ -212,5 +229,29 @@ fn name(message: MessageId, body: BodyName) -> vault::BodyName {
     vault::BodyName {
         message: *message.uuid().as_bytes(),
         part: body.number(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testdisk::MemDisk;
+
+    use super::*;
+
+    // Found by random lives that were cut: a session was killed between the keyring's renaming and the sync of its folder. The
+    // next one went on with the young data key, and a crash of the machine took the keyring with it.
+    #[test]
+    fn a_keyring_that_a_killed_session_named_is_made_to_stay() {
+        let disk = MemDisk::below(Path::new("/data"));
+        let (dir, path) = (Path::new("/data/keys"), Path::new("/data/keys/keyring.json"));
+        disk.create_dir(dir).unwrap();
+        let file = disk.create(path).unwrap();
+        file.write_at(b"keys", 0).unwrap();
+        file.sync_data().unwrap();
+        let keyring = Keyring::of(Path::new("/data"), disk.shared());
+        assert!(!Keyring::of(Path::new("/data"), disk.after_crash().shared()).exists());
+        keyring.settle().unwrap();
+        let left = Keyring::of(Path::new("/data"), disk.after_crash().shared());
+        assert_eq!(left.read().unwrap().unwrap(), b"keys");
     }
 }
