@@ -36,15 +36,32 @@ fn xmllint(folder: &Path, option: &str, octets: &[u8]) -> Output {
         .unwrap()
 }
 
-/// xmllint keeps comments. In a canonical form nothing else begins so (instructions here hold no `<`).
+/// xmllint keeps comments. In a canonical form nothing else begins so, except within an instruction.
 fn without_comments(canonical: &[u8]) -> String {
     let mut rest = std::str::from_utf8(canonical).unwrap();
     let mut out = String::new();
-    while let Some((before, comment)) = rest.split_once("<!--") {
+    while let Some(at) = rest.find('<') {
+        let (before, here) = rest.split_at(at);
         out.push_str(before);
-        rest = comment.split_once("-->").unwrap().1;
+        let (kept, end) = if here.starts_with("<!--") {
+            (false, here.find("-->").unwrap() + 3)
+        } else if here.starts_with("<?") {
+            (true, here.find("?>").unwrap() + 2)
+        } else {
+            (true, 1)
+        };
+        if kept {
+            out.push_str(&here[..end]);
+        }
+        rest = &here[end..];
     }
     out + rest
+}
+
+#[test]
+fn comments_are_told_from_what_looks_like_one() {
+    let canonical = "<a><?b <!-- c?>d<!-- <e> -->f</a><!-- g -->";
+    assert_eq!(without_comments(canonical.as_bytes()), "<a><?b <!-- c?>df</a>");
 }
 
 fn runner(cases: u32) -> TestRunner {
