@@ -119,6 +119,14 @@ impl<T> Decision<T> {
         }
     }
 
+    /// One event without bodies, and its answer.
+    pub(crate) fn one(event: Event, answer: T) -> Self {
+        Self {
+            events: vec![event.into()],
+            answer: Ok(answer),
+        }
+    }
+
     pub(crate) fn nothing(answer: T) -> Self {
         Self {
             events: Vec::new(),

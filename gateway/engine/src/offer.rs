@@ -28,6 +28,8 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
+    /// Seals a message and writes the beginning of its record.
+    ///
     /// # Errors
     /// A body cannot be sealed: it is not to be accepted.
     pub(crate) fn new(incoming: Incoming, protection: &Protection) -> Result<Self, SealError> {

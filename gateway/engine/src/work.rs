@@ -137,13 +137,7 @@ impl<'a> Work<'a> {
             }
             Command::UpstreamAcknowledged(upstream, id, reply) => {
                 let event = Event::UpstreamAcknowledged { upstream, id };
-                self.settle(
-                    Decision {
-                        events: vec![event.into()],
-                        answer: Ok(()),
-                    },
-                    reply,
-                )
+                self.settle(Decision::one(event, ()), reply)
             }
             Command::Take(take, reply) => {
                 let decision = self.decide(|context| decide::deliver::take(context, &take))?;
@@ -160,13 +154,7 @@ impl<'a> Work<'a> {
             Command::Tell(event) => self.record(event.into()),
             Command::Incident { kind, text, reply } => {
                 let event = Event::Incident { kind, text };
-                self.settle(
-                    Decision {
-                        events: vec![event.into()],
-                        answer: Ok(()),
-                    },
-                    reply,
-                )
+                self.settle(Decision::one(event, ()), reply)
             }
             Command::AcknowledgeCut { by, reason, reply } => {
                 let decision = self.decide(|context| decide::quarantine::journal_cut(context, by, &reason))?;
@@ -183,13 +171,7 @@ impl<'a> Work<'a> {
             }
             Command::BackedUp { made, by, reply } => {
                 let event = Event::BackedUp { made, by };
-                self.settle(
-                    Decision {
-                        events: vec![event.into()],
-                        answer: Ok(()),
-                    },
-                    reply,
-                )
+                self.settle(Decision::one(event, ()), reply)
             }
             Command::Resume {
                 lost,

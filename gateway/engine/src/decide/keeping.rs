@@ -23,10 +23,7 @@ pub(crate) fn shipped(context: &Context<'_, '_>, segment: ShippedSegment) -> Res
         return Ok(Decision::refuse(Refusal::NotDone(why)));
     }
     let event = Event::Archived { first, last, digest };
-    Ok(Decision {
-        events: vec![event.into()],
-        answer: Ok(()),
-    })
+    Ok(Decision::one(event, ()))
 }
 
 /// Somebody proposes a destruction; the answer is the proposal's number.
@@ -40,10 +37,7 @@ pub(crate) fn propose(context: &Context<'_, '_>, mut destruction: Destruction) -
         may_go(context, &destruction)?;
         destruction.reason = destruction.reason.chars().take(REASON).collect();
         let event = Event::DestructionProposed(Box::new(destruction));
-        Ok(Decision {
-            events: vec![event.into()],
-            answer: Ok(context.next_seq),
-        })
+        Ok(Decision::one(event, context.next_seq))
     })();
     settle(decided)
 }
@@ -64,10 +58,7 @@ pub(crate) fn approve(context: &Context<'_, '_>, id: u64, act: Act) -> Result<De
             proposal: id,
             act: Box::new(act),
         };
-        Ok(Decision {
-            events: vec![event.into()],
-            answer: Ok(()),
-        })
+        Ok(Decision::one(event, ()))
     })();
     settle(decided)
 }
@@ -81,10 +72,7 @@ pub(crate) fn close(context: &Context<'_, '_>, id: u64, by: Person, reason: &str
             by,
             reason: reason.chars().take(REASON).collect(),
         };
-        Ok(Decision {
-            events: vec![event.into()],
-            answer: Ok(()),
-        })
+        Ok(Decision::one(event, ()))
     })();
     settle(decided)
 }

@@ -44,10 +44,7 @@ pub(crate) fn decide(
                 by,
                 decision,
             };
-            Ok(Decision {
-                events: vec![event.into()],
-                answer: Ok(()),
-            })
+            Ok(Decision::one(event, ()))
         }
         (QuarantineDecision::Retry, _) => stands(Standing::NotQuarantined),
         (QuarantineDecision::Reject { reason }, Life::Quarantined) => reject(context, seq, &message, by, &reason),
@@ -113,10 +110,7 @@ pub(crate) fn journal_cut(
     };
     let reason = reason.chars().take(REASON).collect();
     let event = Event::JournalCutAcknowledged { known, end, by, reason };
-    Ok(Decision {
-        events: vec![event.into()],
-        answer: Ok(NotedCut { known, end }),
-    })
+    Ok(Decision::one(event, NotedCut { known, end }))
 }
 
 fn reject(

@@ -30,15 +30,12 @@ pub(crate) fn resume(
         return refuse("the session that was lost cannot have ended before the backup was made");
     }
     let doubtful = restored::doubtful(context.state, lost)?;
-    let answer = Ok(doubtful.len() as u64);
+    let count = doubtful.len() as u64;
     let event = Event::UpstreamResumed {
         lost,
         by,
         reason: reason.chars().take(REASON).collect(),
         doubtful,
     };
-    Ok(Decision {
-        events: vec![event.into()],
-        answer,
-    })
+    Ok(Decision::one(event, count))
 }

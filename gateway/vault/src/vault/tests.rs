@@ -124,36 +124,15 @@ fn no_new_key_gets_an_id_that_was_used() {
     let dir = tempfile::tempdir().unwrap();
     let master = || master(dir.path(), "master");
     assert_eq!(Vault::newest_key(&*keyring(dir.path()), &master()).unwrap(), None);
-    let vault = Vault::open(
-        keyring(dir.path()),
-        master(),
-        Cipher::Aes256Gcm,
-        7,
-        Timestamp::UNIX_EPOCH,
-    )
-    .unwrap();
-    assert_eq!(vault.current_key(), 8);
-    let vault = Vault::open(
-        keyring(dir.path()),
-        master(),
-        Cipher::Aes256Gcm,
-        7,
-        Timestamp::UNIX_EPOCH,
-    )
-    .unwrap();
-    assert_eq!(vault.current_key(), 8, "it is young");
-    let vault = Vault::open(
-        keyring(dir.path()),
-        master(),
-        Cipher::Aes256Gcm,
-        9,
-        Timestamp::UNIX_EPOCH,
-    )
-    .unwrap();
-    assert_eq!(vault.current_key(), 10);
-    let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(25);
-    let vault = Vault::open(keyring(dir.path()), master(), Cipher::Aes256Gcm, 10, later).unwrap();
-    assert_eq!(vault.current_key(), 11);
+    let id_after = |used, hours| {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
+        let vault = Vault::open(keyring(dir.path()), master(), Cipher::Aes256Gcm, used, now).unwrap();
+        vault.current_key()
+    };
+    assert_eq!(id_after(7, 0), 8);
+    assert_eq!(id_after(7, 0), 8, "it is young");
+    assert_eq!(id_after(9, 0), 10);
+    assert_eq!(id_after(10, 25), 11);
 }
 
 #[test]
