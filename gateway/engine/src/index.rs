@@ -3,7 +3,10 @@
 //! It is never the only copy of anything. sled's `flush` does not sync (it calls `sync_file_range`), so a thread of ours
 //! flushes and syncs a few times a second; whether that has happened yet matters only for how much is replayed.
 
+mod renew;
+
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,9 +18,10 @@ use crate::error::IndexError;
 use crate::pages;
 use crate::snapshot::Dump;
 use crate::state::{Overlay, Rows, decode};
+use renew::Copy;
 
 /// Format of keys and values; an index of another format is built anew.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 // Keys of rows begin with a letter.
 const FORMAT_KEY: &[u8] = b"\0format";
 const POSITION_KEY: &[u8] = b"\0position";
@@ -31,13 +35,20 @@ pub(crate) struct Index {
     /// None once it is closed.
     db: RwLock<Option<sled::Db>>,
     dir: PathBuf,
+    /// Octets of the rows in their pages.
+    row_bytes: AtomicU64,
     dump: Mutex<Option<Dump>>,
+    copy: Mutex<Option<Copy>>,
+    /// Octets of the files when they were last written anew; 0 if they were not.
+    fresh_bytes: Mutex<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredPosition {
     seq: u64,
     digest: [u8; 32],
+    /// Octets of the rows in their pages.
+    row_bytes: u64,
 }
 
 impl Index {
@@ -76,11 +87,18 @@ impl Index {
                 opened => break opened?,
             }
         };
-        Ok(Self {
+        let index = Self {
             db: RwLock::new(Some(db)),
             dir: dir.to_owned(),
+            row_bytes: AtomicU64::new(0),
             dump: Mutex::new(None),
-        })
+            copy: Mutex::new(None),
+            fresh_bytes: Mutex::new(0),
+        };
+        if let Some(stored) = index.stored_position()? {
+            index.row_bytes.store(stored.row_bytes, Ordering::Relaxed);
+        }
+        Ok(index)
     }
 
     /// Gives the files free; whoever reads later is refused.
@@ -93,36 +111,59 @@ impl Index {
         db.as_ref().map(|db| sled::Tree::clone(db)).ok_or(IndexError::Closed)
     }
 
+    /// The open database, to be put into another's place.
+    fn into_db(self) -> Option<sled::Db> {
+        self.db.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The place in the journal that the rows reflect; `None` for an empty index and for one of another format.
     pub(crate) fn position(&self) -> Result<Option<Position>, IndexError> {
+        let stored = self.stored_position()?;
+        Ok(stored.map(|StoredPosition { seq, digest, .. }| Position { seq, digest }))
+    }
+
+    fn stored_position(&self) -> Result<Option<StoredPosition>, IndexError> {
         let tree = self.tree()?;
         let format = tree.get(FORMAT_KEY)?;
         let current = format.map(|value| decode::<u32>(FORMAT_KEY, &value)).transpose()? == Some(FORMAT);
         match tree.get(POSITION_KEY)? {
-            Some(value) if current => {
-                let StoredPosition { seq, digest } = decode(POSITION_KEY, &value)?;
-                Ok(Some(Position { seq, digest }))
-            }
+            Some(value) if current => decode(POSITION_KEY, &value).map(Some),
             _ => Ok(None),
         }
     }
 
     /// Applies the changes of a batch together with the position that they lead to.
     pub(crate) fn apply(&self, overlay: &Overlay, position: Position) -> Result<(), IndexError> {
-        let mut batch = sled::Batch::default();
-        let stored = StoredPosition {
-            seq: position.seq,
-            digest: position.digest,
-        };
-        let value = postcard::to_stdvec(&stored).expect("rows are plain data, which postcard can write");
-        let tree = self.tree()?;
         let mut dump = self.dump();
+        let mut copy = self.copy();
+        // A copy takes the place of what was open before only while nothing is applied.
+        let tree = self.tree()?;
         if let Some(dump) = dump.as_mut() {
             dump.save(&tree, overlay)?;
         }
-        pages::change(&tree, overlay, &mut batch)?;
-        batch.insert(POSITION_KEY, value);
+        if let Some(Err(error)) = copy.as_ref().map(|copy| copy.follow(overlay)) {
+            tracing::warn!(%error, "the index is not written anew");
+            *copy = None;
+        }
+        self.write_to(&tree, overlay, Some(position))
+    }
+
+    /// Changes rows, and the position if there is one.
+    fn write(&self, overlay: &Overlay, position: Option<Position>) -> Result<(), IndexError> {
+        self.write_to(&self.tree()?, overlay, position)
+    }
+
+    fn write_to(&self, tree: &sled::Tree, overlay: &Overlay, position: Option<Position>) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        let growth = pages::change(tree, overlay, &mut batch)?;
+        let row_bytes = self.row_bytes().saturating_add_signed(growth);
+        if let Some(Position { seq, digest }) = position {
+            let stored = StoredPosition { seq, digest, row_bytes };
+            let value = postcard::to_stdvec(&stored).expect("rows are plain data, which postcard can write");
+            batch.insert(POSITION_KEY, value);
+        }
         tree.apply_batch(batch)?;
+        self.row_bytes.store(row_bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -148,23 +189,24 @@ impl Index {
         Ok(db.as_ref().ok_or(IndexError::Closed)?.size_on_disk()?)
     }
 
-    /// Octets of the rows; reads all of them.
-    pub(crate) fn row_bytes(&self) -> Result<u64, IndexError> {
-        pages::from(&self.tree()?, &[])?.try_fold(0, |sum, row| {
-            let (key, value) = row?;
-            Ok(sum + key.len() as u64 + value.len() as u64)
-        })
+    /// Octets of the rows in their pages.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.row_bytes.load(Ordering::Relaxed)
     }
 
     /// The dump that is being made, if any; applying waits while this is held.
     pub(crate) fn dump(&self) -> MutexGuard<'_, Option<Dump>> {
-        self.dump.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.dump)
     }
 
     /// At most `limit` rows from a key on.
     pub(crate) fn chunk(&self, from: &[u8], limit: usize) -> Result<Vec<(IVec, IVec)>, IndexError> {
         pages::from(&self.tree()?, from)?.take(limit).collect()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does something with files that may be damaged, on which sled may panic: that is an error here.

@@ -43,6 +43,10 @@ pub struct Gauges {
     pub spool_bytes: u64,
     /// Of these octets that are still needed.
     pub spool_needed_bytes: u64,
+    /// Octets of the index's files.
+    pub index_bytes: u64,
+    /// Octets of the rows in it.
+    pub index_row_bytes: u64,
     /// Octets that the journal occupies.
     pub journal_bytes: u64,
     /// Sequence number of the last record.

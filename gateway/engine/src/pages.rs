@@ -50,13 +50,14 @@ pub(crate) fn from(tree: &Tree, from: &[u8]) -> Result<Scan, IndexError> {
     })
 }
 
-/// Adds to the batch what the changed rows make of their pages.
-pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Result<(), IndexError> {
+/// Adds to the batch what the changed rows make of their pages. Tells by how many octets they grow.
+pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Result<i64, IndexError> {
     let changes: Vec<Change<'_>> = changes
         .iter()
         .map(|(key, value)| (key.as_slice(), value.as_deref()))
         .collect();
     let mut rest = changes.as_slice();
+    let mut growth = 0;
     let mut buffers = Buffers::default();
     while let Some((first, _)) = rest.first() {
         let page = page_of(tree, first)?;
@@ -70,12 +71,18 @@ pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Resul
         };
         let (mine, others) = rest.split_at(end);
         let (own, octets) = page.as_ref().map_or((&[][..], &[][..]), |(own, octets)| (own, octets));
+        growth -= size(own, octets);
         let mut merged = Merged::new(&mut buffers);
         merged.merge(Rows::new(own, octets), mine)?;
-        merged.write(page.as_ref().map(|_| own), batch);
+        growth += merged.write(page.as_ref().map(|_| own), batch);
         rest = others;
     }
-    Ok(())
+    Ok(growth)
+}
+
+/// What a page occupies.
+fn size(own: &[u8], octets: &[u8]) -> i64 {
+    i64::try_from(own.len() + octets.len()).expect("a page is some kilobytes at most")
 }
 
 type Change<'c> = (&'c [u8], Option<&'c [u8]>);
@@ -197,30 +204,34 @@ impl<'b, 'v> Merged<'b, 'v> {
         self.rows.push((at..keys.len(), value));
     }
 
-    /// Puts the rows into pages, all of about the same size; the first one keeps the key that it had.
-    fn write(self, own: Option<&[u8]>, batch: &mut Batch) {
+    /// Puts the rows into pages, all of about the same size; the first one keeps the key that it had. Tells what they
+    /// occupy.
+    fn write(self, own: Option<&[u8]>, batch: &mut Batch) -> i64 {
         let Self {
             buffers: Buffers { keys, page },
             rows,
         } = self;
-        let size = |(key, value): &(Range<usize>, &[u8])| HEAD + key.len() + value.len();
-        let total: usize = rows.iter().map(size).sum();
+        let row_size = |(key, value): &(Range<usize>, &[u8])| HEAD + key.len() + value.len();
+        let total: usize = rows.iter().map(row_size).sum();
         let wanted = total / total.div_ceil(PAGE).max(1);
         if let (true, Some(own)) = (rows.is_empty(), own) {
             batch.remove(own);
         }
         let mut own = own;
+        let mut written = 0;
         let mut rows = rows.iter().peekable();
         while let Some((first, _)) = rows.peek() {
             let own = own.take().unwrap_or(&keys[first.clone()]);
             page.clear();
             let mut filled = 0;
-            while let Some(row) = rows.next_if(|row| filled == 0 || filled + size(row) / 2 <= wanted) {
-                filled += size(row);
+            while let Some(row) = rows.next_if(|row| filled == 0 || filled + row_size(row) / 2 <= wanted) {
+                filled += row_size(row);
                 put(page, own, &keys[row.0.clone()], row.1);
             }
+            written += size(own, page);
             batch.insert(own, page.as_slice());
         }
+        written
     }
 }
 
@@ -317,8 +328,15 @@ mod tests {
 
     fn apply(tree: &Tree, changes: &Overlay) {
         let mut batch = Batch::default();
-        change(tree, changes, &mut batch).unwrap();
+        let before = occupied(tree);
+        let growth = change(tree, changes, &mut batch).unwrap();
         tree.apply_batch(batch).unwrap();
+        assert_eq!(occupied(tree) - before, growth);
+    }
+
+    fn occupied(tree: &Tree) -> i64 {
+        let pages = tree.iter().map(Result::unwrap).filter(|(own, _)| is_row(own));
+        pages.map(|(own, octets)| size(&own, &octets)).sum()
     }
 
     fn rows(tree: &Tree, start: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -24,11 +24,13 @@ pub enum Worker {
     Snapshot,
     /// Copies the survivors of a spool segment.
     CopyForward,
+    /// Writes the index anew.
+    Index,
 }
 
 impl Worker {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Door,
         Self::Connection,
         Self::Lane,
@@ -36,6 +38,7 @@ impl Worker {
         Self::Admin,
         Self::Snapshot,
         Self::CopyForward,
+        Self::Index,
     ];
 
     /// The label.
@@ -49,6 +52,7 @@ impl Worker {
             Self::Admin => "admin",
             Self::Snapshot => "snapshot",
             Self::CopyForward => "copy_forward",
+            Self::Index => "index",
         }
     }
 }

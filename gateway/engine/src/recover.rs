@@ -16,9 +16,9 @@ use crate::event::Event;
 use crate::index::Index;
 use crate::settings::Settings;
 use crate::state::{Overlay, State};
-use place::{Place, compact, fresh, remove, swap};
+use place::{empty, remove};
 
-pub(crate) use place::Draft;
+pub(crate) use place::{Draft, Place};
 
 /// Changes that a replay collects before it writes them.
 const REPLAY_BATCH: usize = 4000;
@@ -57,11 +57,10 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
             } else {
                 tracing::warn!(why, "building the index anew from the journal");
             }
-            let draft = fill(fresh(settings, &place.draft)?, &opened.store)?;
-            (swap(settings, &place, draft)?, Some(why))
+            (build(settings, &place, &opened.store)?, Some(why))
         }
     };
-    let index = compact(settings, &place, index)?;
+    place.remove_old()?;
     let last_at = latest(settings, disk, opened.recovery.last_at)?;
     let created = opened.recovery.created;
     Ok(Recovered {
@@ -121,7 +120,7 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
     let recovery = store.recovery();
     let why = match found(settings, &place, recovery.clean_close || recovery.same_boot) {
         Found::Usable(index, position) => {
-            let mut state = State::new(&index);
+            let mut state = State::new(&*index);
             let replayed = replay(&mut state, store, position, |state, _| {
                 Ok(state.changes() <= VIEW_CHANGES)
             });
@@ -129,7 +128,7 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
                 Ok(_) => {
                     let beyond = state.into_overlay();
                     return Ok(Looked {
-                        index,
+                        index: *index,
                         beyond,
                         _draft: None,
                     });
@@ -141,7 +140,7 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
     };
     tracing::info!(why, "building an index to look at");
     let draft = Draft(place.view.clone());
-    let index = fill(fresh(settings, &place.view)?, store)?;
+    let index = fill(empty(&place.view, settings.index_cache_bytes)?, store)?;
     Ok(Looked {
         index,
         beyond: Overlay::new(),
@@ -227,8 +226,8 @@ pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>, now: Timesta
     let place = Place::new(&settings.data_dir);
     let (opened, found) = begin(settings, &place, disk, now)?;
     drop(found);
-    let draft = fill(fresh(settings, &place.draft)?, &opened.store)?;
-    swap(settings, &place, draft)?.flush()?;
+    build(settings, &place, &opened.store)?.flush()?;
+    place.remove_old()?;
     let last_seq = opened.store.last_seq();
     // The index reflects everything and is on the disk: whoever opens the store next may use it as it is.
     opened.store.close()?;
@@ -241,7 +240,7 @@ pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>, now: Timesta
 /// The index as it lies there.
 enum Found {
     /// It can be used, and reflects the journal up to here.
-    Usable(Index, Position),
+    Usable(Box<Index>, Position),
     /// Why it cannot, and how far it reflects the journal, if that can be read.
     Unusable { why: String, position: Option<Position> },
 }
@@ -253,7 +252,7 @@ fn found(settings: &Settings, place: &Place, trusted: bool) -> Found {
         ("there is none".to_owned(), None)
     } else {
         match Index::find(&place.current, settings.index_cache_bytes, trusted) {
-            Ok(Some((position, Some(index)))) => return Found::Usable(index, position),
+            Ok(Some((position, Some(index)))) => return Found::Usable(Box::new(index), position),
             Ok(Some((position, None))) => {
                 let why = "the machine went down without an orderly end, so that it may be incomplete";
                 (why.to_owned(), Some(position))
@@ -294,7 +293,7 @@ fn usable(found: Found, store: &Store, clean: bool) -> Result<Result<Index, Stri
         ))),
         Found::Usable(index, position) => {
             let replayed = bring_up(&index, store, position);
-            Ok(judged(replayed, position)?.map(|()| index))
+            Ok(judged(replayed, position)?.map(|()| *index))
         }
         Found::Unusable { why, .. } => Ok(Err(why)),
     }
@@ -384,6 +383,14 @@ pub(crate) fn apply_record(state: &mut State<'_>, record: &Record) -> Result<(),
     let event: Event = serde_json::from_str(record.event.get())
         .map_err(|error| StartError::UnknownEvent { seq: record.seq, error })?;
     Ok(apply(state, record.seq, record.at, &event)?)
+}
+
+/// Builds the index anew, and puts it in its place.
+fn build(settings: &Settings, place: &Place, journal: &impl History) -> Result<Index, StartError> {
+    let draft = fill(place.fresh(settings.index_cache_bytes)?, journal)?;
+    draft.flush()?;
+    drop(draft);
+    Ok(place.swap(settings.index_cache_bytes)?)
 }
 
 /// Fills an empty index from the last snapshot and the journal after it.

@@ -46,8 +46,8 @@ pub struct Settings {
     pub copy_forward_below_percent: u8,
     /// Octets that sled may cache (a hint to it).
     pub index_cache_bytes: u64,
-    /// At start, an index that is larger on disk than this and than eight times its rows is written anew.
-    pub index_compact_above: u64,
+    /// An index that takes so much more of the disk than twice its rows is written anew.
+    pub index_renew_above: u64,
     /// How often a signed checkpoint is written while there are new records.
     pub checkpoint_every: SignedDuration,
     /// Age at which a journal segment is sealed although it is not full; none to wait until it is.
@@ -84,7 +84,7 @@ impl Settings {
             retention_rules: Vec::new(),
             copy_forward_below_percent: 25,
             index_cache_bytes: 8 << 20,
-            index_compact_above: 256 << 20,
+            index_renew_above: 32 << 20,
             checkpoint_every: SignedDuration::from_mins(10),
             seal_after: None,
             snapshot_every: 1_000_000,

@@ -1,6 +1,8 @@
 //! The single writer: takes what waits as a batch, has it decided, made durable, applied and answered; between batches it
 //! keeps house (checkpoints, snapshots, spool space, readiness).
 
+mod renewal;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -56,6 +58,7 @@ pub(crate) struct House {
     pub(crate) proven_snapshot: u64,
     snapshot: Option<JoinHandle<()>>,
     copying: Option<(u64, JoinHandle<()>)>,
+    renewing: Option<JoinHandle<()>>,
     /// Segments with a body that cannot be read, so that they can be neither copied nor removed.
     stuck: Vec<u64>,
     /// A commit found no space since the last tick that found enough.
@@ -361,6 +364,7 @@ impl Writer {
         }
         self.seal_old(now)?;
         self.give_space_back()?;
+        self.renew_index()?;
         self.destroy()?;
         if self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every {
             self.begin_snapshot();
@@ -610,15 +614,18 @@ impl Writer {
         if let Some(dump) = self.shared.index.dump().as_mut() {
             dump.give_up();
         }
+        self.shared.index.give_up_renewal();
         // Helpers find the channel closed and end.
         drop(self.commands);
         let copying = self.house.copying.take().map(|(_, thread)| thread);
-        for thread in self.house.snapshot.take().into_iter().chain(copying) {
+        let renewing = self.house.renewing.take();
+        for thread in self.house.snapshot.take().into_iter().chain(copying).chain(renewing) {
             let _ = thread.join();
         }
         self.shared.index.close();
         if let Err(error) = self.store.close() {
-            tracing::error!(%error, "the journal was not closed in order");
+            self.shared
+                .fail(&format!("the journal was not closed in order: {error}"));
         }
     }
 

@@ -193,6 +193,9 @@ impl Engine {
             quarantine: self.read(|state| inspect::count(state, b'q')),
             spool_bytes: sizes.spool_bytes,
             spool_needed_bytes: needed,
+            // One that is closed has no size any more.
+            index_bytes: self.shared.index.disk_bytes().unwrap_or(0),
+            index_row_bytes: self.shared.index.row_bytes(),
             journal_bytes: sizes.journal_bytes,
             journal_last_seq: self.shared.last_seq.load(Ordering::Relaxed),
             journal_cut: self.shared.conditions.is_held(),

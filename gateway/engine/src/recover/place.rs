@@ -2,22 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::COPY_BATCH;
-use crate::error::StartError;
+use crate::error::IndexError;
 use crate::index::Index;
-use crate::settings::Settings;
 
 /// Where the index lies.
-pub(super) struct Place {
-    pub(super) current: PathBuf,
-    pub(super) draft: PathBuf,
-    pub(super) old: PathBuf,
+pub(crate) struct Place {
+    pub(crate) current: PathBuf,
+    pub(crate) draft: PathBuf,
+    pub(crate) old: PathBuf,
     /// What is built for one who only looks.
     pub(super) view: PathBuf,
 }
 
 impl Place {
-    pub(super) fn new(data_dir: &Path) -> Self {
+    pub(crate) fn new(data_dir: &Path) -> Self {
         let at = |name| data_dir.join(name);
         Self {
             current: at("index"),
@@ -39,76 +37,57 @@ impl Drop for Draft {
     }
 }
 
-/// sled does not give disk back: an index that is much larger than its rows is copied into a fresh one.
-pub(super) fn compact(settings: &Settings, place: &Place, index: Index) -> Result<Index, StartError> {
-    let disk = index.disk_bytes()?;
-    if disk <= settings.index_compact_above || disk / 8 <= index.row_bytes()? {
-        return Ok(index);
+impl Place {
+    /// An empty draft.
+    pub(crate) fn fresh(&self, cache_bytes: u64) -> Result<Index, IndexError> {
+        empty(&self.draft, cache_bytes)
     }
-    tracing::info!(
-        bytes = disk,
-        "writing the index anew, because it is much larger than its rows"
-    );
-    let Some(position) = index.position()? else {
-        return Ok(index);
-    };
-    let draft = fresh(settings, &place.draft)?;
-    let mut from = Vec::new();
-    loop {
-        let rows = index.chunk(&from, COPY_BATCH)?;
-        let Some((last, _)) = rows.last() else { break };
-        from = [last.as_ref(), &[0]].concat();
-        let rows = rows.iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
-        draft.apply(&rows.collect(), position)?;
+
+    /// Puts a finished draft, which is closed, in the place of the index, and opens it there. The old one is left beside
+    /// it.
+    pub(crate) fn swap(&self, cache_bytes: u64) -> Result<Index, IndexError> {
+        remove(&self.old)?;
+        if self.current.exists() {
+            rename(&self.current, &self.old)?;
+        }
+        rename(&self.draft, &self.current)?;
+        let parent = self.current.parent().unwrap_or(Path::new("."));
+        let sync = || std::fs::File::open(parent)?.sync_all();
+        sync().map_err(|error| files(parent, &error))?;
+        Index::open(&self.current, cache_bytes)
     }
-    drop(index);
-    swap(settings, place, draft)
+
+    /// Removes what is left of drafts and of an old index.
+    pub(crate) fn remove_old(&self) -> Result<(), IndexError> {
+        remove(&self.draft)?;
+        remove(&self.old)
+    }
 }
 
-pub(super) fn fresh(settings: &Settings, dir: &Path) -> Result<Index, StartError> {
+/// An empty index in a folder of its own.
+pub(super) fn empty(dir: &Path, cache_bytes: u64) -> Result<Index, IndexError> {
     remove(dir)?;
-    let index = Index::open(dir, settings.index_cache_bytes)?;
+    let index = Index::open(dir, cache_bytes)?;
     index.mark_format()?;
     Ok(index)
 }
 
-/// Puts a finished draft in the place of the index.
-pub(super) fn swap(settings: &Settings, place: &Place, draft: Index) -> Result<Index, StartError> {
-    draft.flush()?;
-    drop(draft);
-    remove(&place.old)?;
-    if place.current.exists() {
-        rename(&place.current, &place.old)?;
-    }
-    rename(&place.draft, &place.current)?;
-    let parent = place.current.parent().unwrap_or(Path::new("."));
-    let sync = || std::fs::File::open(parent)?.sync_all();
-    sync().map_err(|error| StartError::Io {
-        path: parent.to_owned(),
-        error,
-    })?;
-    remove(&place.old)?;
-    Ok(Index::open(&place.current, settings.index_cache_bytes)?)
+fn rename(from: &Path, to: &Path) -> Result<(), IndexError> {
+    std::fs::rename(from, to).map_err(|error| files(from, &error))
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), StartError> {
-    std::fs::rename(from, to).map_err(|error| StartError::Io {
-        path: from.to_owned(),
-        error,
-    })
-}
-
-pub(super) fn remove(dir: &Path) -> Result<(), StartError> {
+pub(super) fn remove(dir: &Path) -> Result<(), IndexError> {
     let removed = match std::fs::symlink_metadata(dir) {
         Ok(found) if found.is_dir() => std::fs::remove_dir_all(dir),
         Ok(_) => std::fs::remove_file(dir),
         Err(error) => Err(error),
     };
     match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StartError::Io {
-            path: dir.to_owned(),
-            error,
-        }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files(dir, &error)),
         _ => Ok(()),
     }
+}
+
+fn files(path: &Path, error: &std::io::Error) -> IndexError {
+    IndexError::Files(format!("{}: {error}", path.display()))
 }

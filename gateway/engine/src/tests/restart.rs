@@ -1,11 +1,14 @@
 //! Restarts, crashes, and the index coming back from the journal.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::command::{Acknowledge, Refusal, Take, TakeFrom};
 use crate::testing::{Running, evidence, id_at, mnemonic, participant, request, start_time};
 use crate::{Engine, rebuild_index};
 use journal::disk::RealDisk;
+use tokio::time::timeout;
 
 use super::{copy, rows};
 
@@ -323,7 +326,7 @@ async fn a_snapshot_makes_the_rebuild_independent_of_history() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_mostly_air_is_written_anew() {
+async fn an_index_that_is_mostly_air_is_written_anew_while_the_engine_works() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = Running::new(dir.path());
     let engine = running.region().await;
@@ -333,8 +336,22 @@ async fn an_index_that_is_mostly_air_is_written_anew() {
     let draft = dir.path().join("index.new");
     std::fs::create_dir(&draft).unwrap();
     std::fs::write(draft.join("leftover"), "of an interrupted attempt").unwrap();
-    running.settings.index_compact_above = 0;
-    running.start().unwrap().shutdown().await;
-    assert_eq!(before, rows(dir.path()));
+    running.settings.index_renew_above = 0;
+    let file = dir.path().join("index").join("db");
+    let inode = || std::fs::metadata(&file).map(|file| file.ino());
+    let old = inode().unwrap();
+    let engine = running.start().unwrap();
+    let another = async {
+        while !inode().is_ok_and(|new| new != old) {
+            engine.tick().await;
+        }
+    };
+    timeout(Duration::from_secs(60), another).await.expect("another index");
+    accept(&engine, 100..110).await;
+    engine.shutdown().await;
+    let after = rows(dir.path());
+    assert!(before.len() < after.len());
+    rebuild_index(&running.settings, RealDisk::shared()).unwrap();
+    assert_eq!(after, rows(dir.path()), "as the journal has it");
     assert!(!draft.exists() && !dir.path().join("index.old").exists());
 }

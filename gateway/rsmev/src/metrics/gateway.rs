@@ -140,6 +140,12 @@ impl Sources {
                 "Octets of the spool that are still needed",
                 gauges.spool_needed_bytes,
             ),
+            ("index_bytes", "Octets of the index on disk", gauges.index_bytes),
+            (
+                "index_row_bytes",
+                "Octets of the rows in the index",
+                gauges.index_row_bytes,
+            ),
             ("journal_bytes", "Octets of the journal on disk", gauges.journal_bytes),
             (
                 "journal_last_seq",

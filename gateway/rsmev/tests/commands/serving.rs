@@ -38,6 +38,8 @@ fn the_pages_of_a_running_gateway() {
         "rsmev_quarantine_depth 0",
         "rsmev_spool_bytes",
         "rsmev_spool_needed_bytes",
+        "rsmev_index_bytes",
+        "rsmev_index_row_bytes",
         "rsmev_journal_bytes",
         "rsmev_journal_last_seq",
         "rsmev_journal_cut 0",

@@ -1,0 +1,56 @@
+//! Having the index written anew, beside the writer.
+
+use std::sync::Arc;
+
+use crate::panics::Worker;
+use crate::shared::Shared;
+
+use super::Writer;
+
+impl Writer {
+    /// Has the index written anew when it takes much more of the disk than its rows.
+    pub(super) fn renew_index(&mut self) -> Result<(), String> {
+        let under_way = self.house.renewing.as_ref().is_some_and(|thread| !thread.is_finished());
+        if under_way || self.house.no_space {
+            return Ok(());
+        }
+        self.house.renewing = None;
+        let Shared { index, settings, .. } = &*self.shared;
+        if !index
+            .is_bloated(settings.index_renew_above)
+            .map_err(|error| error.to_string())?
+        {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let renew = move || shared.renew_index();
+        match std::thread::Builder::new()
+            .name("index-renewal".to_owned())
+            .spawn(renew)
+        {
+            Ok(thread) => self.house.renewing = Some(thread),
+            Err(error) => tracing::warn!(%error, "no thread for writing the index anew"),
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn renew_index(&self) {
+        let Self { index, settings, .. } = self;
+        let renew = || index.renew(&settings.data_dir, settings.index_cache_bytes);
+        match self.contain(Worker::Index, "writing the index anew", renew) {
+            Some(Ok(Some(renewed))) => {
+                tracing::info!(
+                    before = renewed.before,
+                    after = renewed.after,
+                    "the index was written anew"
+                );
+            }
+            Some(Ok(None)) => tracing::info!("writing the index anew was given up"),
+            Some(Err(error)) => tracing::warn!(%error, "the index could not be written anew; it goes on as it is"),
+            // Nobody copies any more.
+            None => index.give_up_renewal(),
+        }
+    }
+}
