@@ -268,6 +268,11 @@ impl Engine {
         }
     }
 
+    /// Why the engine has failed for good, if it has: what [`failed`](Self::failed) says.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failed.borrow().clone()
+    }
+
     /// The index, for tests that look at its rows.
     #[cfg(test)]
     pub(crate) fn index(&self) -> &Arc<crate::index::Index> {

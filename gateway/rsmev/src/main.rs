@@ -24,6 +24,7 @@ mod memory;
 mod metrics;
 mod operator;
 mod output;
+mod parts;
 mod problem;
 mod registry_file;
 mod renewal;

@@ -81,9 +81,11 @@ impl Renewal {
         }
     }
 
-    /// Looks at the files from time to time.
+    /// Looks at the files from time to time, if there are any; never ends.
     pub(crate) async fn watch(self) {
-        let Some(watched) = self.0 else { return };
+        let Some(watched) = self.0 else {
+            return std::future::pending().await;
+        };
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

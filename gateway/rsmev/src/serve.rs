@@ -19,7 +19,6 @@ use smev3::door::{DoorMetrics, LiveTls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::admin::http::{self, Pages};
 use crate::admin::ready::Readiness;
@@ -31,6 +30,7 @@ use crate::keys::{self, Identity};
 use crate::links::Links;
 use crate::master_key;
 use crate::metrics::{Metrics, Sources};
+use crate::parts::Parts;
 use crate::renewal::Renewal;
 use crate::settings::Settings;
 use crate::{build, door, logging, memory, store};
@@ -41,6 +41,10 @@ const DOOR_PATIENCE: Duration = Duration::from_secs(25);
 const LINK_PATIENCE: Duration = Duration::from_secs(25);
 /// The same for the engine's last records.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Parts that are waited for when the gateway stops.
+const DOOR: &str = "the SMEV 3 door";
+const ARCHIVE: &str = "the shipping to the archive";
 
 /// How long a start waits for whoever holds the store, and how long between two tries.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -109,10 +113,8 @@ struct Gateway {
     links: Links,
     renewal: Renewal,
     stop_door: watch::Sender<bool>,
-    door: JoinHandle<()>,
     stop_archive: watch::Sender<bool>,
-    shipping: Option<JoinHandle<()>>,
-    administration: Vec<JoinHandle<()>>,
+    parts: Parts,
 }
 
 impl Gateway {
@@ -137,6 +139,10 @@ impl Gateway {
         let archive = settings.archive.as_ref();
         let archive = archive.map(|archive| Archive::start(archive, engine.clone(), stopped));
         let (archive, shipping) = archive.unzip();
+        let mut parts = Parts::default();
+        if let Some(shipping) = shipping {
+            parts.spawn(ARCHIVE, shipping);
+        }
         let metrics = door.metrics();
         let renewal = Renewal::new(door.tls(), settings);
         let certificates = std::iter::once(identity.certificate.clone()).chain(trusted).collect();
@@ -149,10 +155,10 @@ impl Gateway {
             certificates,
             test_clock,
         )?;
-        let mut administration = administration(settings, &engine, pages).await?;
-        administration.push(tokio::spawn(renewal.clone().watch()));
+        administration(settings, &engine, pages, &mut parts).await?;
+        parts.spawn("the renewal of the door's TLS", renewal.clone().watch());
         let (stop_door, stopped) = watch::channel(false);
-        let door = tokio::spawn(door.serve(stopping(stopped)));
+        parts.spawn(DOOR, door.serve(stopping(stopped)));
         tracing::info!(
             version = build::VERSION,
             commit = build::COMMIT,
@@ -165,15 +171,13 @@ impl Gateway {
             links,
             renewal,
             stop_door,
-            door,
             stop_archive,
-            shipping,
-            administration,
+            parts,
         })
     }
 
     /// Until a signal or a failure.
-    async fn run(self, config: &Path) -> Result<(), Failure> {
+    async fn run(mut self, config: &Path) -> Result<(), Failure> {
         let cannot = |error: io::Error| Failure::refused(format!("signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -181,6 +185,7 @@ impl Gateway {
         let failure = loop {
             tokio::select! {
                 failure = self.engine.failed() => break Some(failure),
+                ended = self.parts.ended() => break Some(ended),
                 _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => break None,
                 _ = hang_up.recv() => reload(config, &self.links, &self.renewal),
             }
@@ -189,43 +194,53 @@ impl Gateway {
             tracing::error!(%failure, "the gateway cannot keep its promises and ends");
             return Err(Failure::Ended(failure));
         }
-        self.stop(&mut [terminate, interrupt]).await;
-        Ok(())
+        self.stop(&mut [terminate, interrupt]).await
     }
 
-    /// In order and bounded in time; a second signal cuts it short.
-    async fn stop(self, signals: &mut [Signal; 2]) {
+    /// In order and bounded in time; a second signal cuts it short. What fails on the way is the end of the command.
+    async fn stop(self, signals: &mut [Signal; 2]) -> Result<(), Failure> {
         tracing::info!("stopping: finishing what is in flight");
         let [terminate, interrupt] = signals;
-        let orderly = async {
-            // If the door has gone already, nobody listens to this.
-            let _ = self.stop_door.send(true);
-            if tokio::time::timeout(DOOR_PATIENCE, self.door).await.is_err() {
-                tracing::warn!("calls were still in flight and are cut off");
-            }
-            if tokio::time::timeout(LINK_PATIENCE, self.links.stop()).await.is_err() {
-                tracing::warn!("messages were still on their way upstream; they will be sent again");
-            }
-            let _ = self.stop_archive.send(true);
-            if let Some(shipping) = self.shipping {
-                // It ends at once, and cuts its command off.
-                let _ = shipping.await;
-            }
-            for task in self.administration {
-                task.abort();
-            }
-            if tokio::time::timeout(ENGINE_PATIENCE, self.engine.shutdown())
-                .await
-                .is_err()
-            {
-                tracing::warn!("the last records took too long");
+        let engine = self.engine.clone();
+        let stopped = tokio::select! {
+            stopped = self.in_order() => stopped,
+            failure = engine.failed() => Err(failure),
+            _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => {
+                tracing::warn!("told to stop a second time: ending at once");
+                Ok(())
             }
         };
-        tokio::select! {
-            () = orderly => tracing::info!("stopped"),
-            _ = terminate.recv() => tracing::warn!("told to stop a second time: ending at once"),
-            _ = interrupt.recv() => tracing::warn!("told to stop a second time: ending at once"),
+        match stopped {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                tracing::error!(%failure, "the gateway did not stop in order");
+                Err(Failure::Ended(failure))
+            }
         }
+    }
+
+    async fn in_order(mut self) -> Result<(), String> {
+        // If the door has gone already, nobody listens to this.
+        let _ = self.stop_door.send(true);
+        let door = tokio::time::timeout(DOOR_PATIENCE, self.parts.end_of(DOOR)).await;
+        if door.is_err() {
+            tracing::warn!("calls were still in flight and are cut off");
+        }
+        if tokio::time::timeout(LINK_PATIENCE, self.links.stop()).await.is_err() {
+            tracing::warn!("messages were still on their way upstream; they will be sent again");
+        }
+        let _ = self.stop_archive.send(true);
+        // It ends at once, and cuts its command off.
+        let archive = self.parts.end_of(ARCHIVE).await;
+        drop(self.parts);
+        let engine = tokio::time::timeout(ENGINE_PATIENCE, self.engine.shutdown()).await;
+        if let Some(failure) = self.engine.failure() {
+            return Err(failure);
+        }
+        engine.map_err(|_| "the last records took too long".to_owned())?;
+        door.unwrap_or(Ok(())).and(archive)?;
+        tracing::info!("stopped");
+        Ok(())
     }
 }
 
@@ -284,10 +299,14 @@ fn pages(
     let test_clock = test_clock.map(ToString::to_string);
     let certificate = identity.certificate.clone();
     let readiness = Readiness::new(engine.clone(), certificate, (links.clone(), archive), test_clock);
-    Ok(Pages { readiness, metrics })
+    Ok(Pages {
+        readiness,
+        metrics,
+        engine: engine.clone(),
+    })
 }
 
-async fn administration(settings: &Settings, engine: &Engine, pages: Pages) -> Result<Vec<JoinHandle<()>>, Failure> {
+async fn administration(settings: &Settings, engine: &Engine, pages: Pages, parts: &mut Parts) -> Result<(), Failure> {
     let admin = &settings.admin;
     let listener = TcpListener::bind(admin.listen)
         .await
@@ -297,10 +316,9 @@ async fn administration(settings: &Settings, engine: &Engine, pages: Pages) -> R
     }
     let socket = AdminSocket::bind(&admin.socket)
         .map_err(|error| Failure::refused(format!("admin.socket {}: {error}", admin.socket.display())))?;
-    Ok(vec![
-        tokio::spawn(http::serve(listener, Arc::new(pages))),
-        tokio::spawn(socket.serve(engine.clone())),
-    ])
+    parts.spawn("the administrative pages", http::serve(listener, Arc::new(pages)));
+    parts.spawn("the admin socket", socket.serve(engine.clone()));
+    Ok(())
 }
 
 async fn stopping(mut stopped: watch::Receiver<bool>) {

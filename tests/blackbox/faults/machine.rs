@@ -69,16 +69,38 @@ impl Strace {
     /// From now on `call` on this file fails with this error; none, with a word about it, where the test may not.
     pub(crate) async fn attach(region: &Region, file: &Path, call: &str, error: &str) -> Option<Strace> {
         let process = region.pid().expect("the gateway is running").to_string();
+        let which = [OsStr::new("-f"), OsStr::new("-P"), file.as_os_str()];
+        Strace::begin(&process, &which, call, error).await
+    }
+
+    /// The same for all calls of one thread, by its name.
+    pub(crate) async fn attach_to_thread(region: &Region, name: &str, call: &str, error: &str) -> Option<Strace> {
+        let tasks = format!("/proc/{}/task", region.pid().expect("the gateway is running"));
+        let threads = std::fs::read_dir(tasks).unwrap().map(|entry| entry.unwrap().path());
+        let named =
+            |thread: &Path| std::fs::read_to_string(thread.join("comm")).is_ok_and(|found| found.trim_end() == name);
+        let thread = threads
+            .into_iter()
+            .find(|thread| named(thread))
+            .expect("there is such a thread");
+        let id = thread
+            .file_name()
+            .expect("a thread has a number")
+            .to_string_lossy()
+            .into_owned();
+        Strace::begin(&id, &[], call, error).await
+    }
+
+    async fn begin(process: &str, which: &[&OsStr], call: &str, error: &str) -> Option<Strace> {
         let started = tokio::process::Command::new("strace")
-            .args(["-f", "-p", &process, "-o", "/dev/null"])
+            .args(["-p", process, "-o", "/dev/null"])
             .args([
                 "-e",
                 &format!("trace={call}"),
                 "-e",
                 &format!("inject={call}:error={error}"),
             ])
-            .arg("-P")
-            .arg(file)
+            .args(which)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn();

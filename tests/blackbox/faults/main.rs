@@ -12,6 +12,7 @@ mod clock;
 mod common;
 mod damage;
 mod machine;
+mod panics;
 mod space;
 mod storage;
 

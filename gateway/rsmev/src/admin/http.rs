@@ -1,9 +1,11 @@
 //! `/live`, `/ready` and `/metrics`: for orchestration and monitoring, no secrets, nothing that changes anything.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::{Engine, Worker};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -25,6 +27,8 @@ pub(crate) struct Pages {
     pub(crate) readiness: Readiness,
     /// `/metrics`
     pub(crate) metrics: Metrics,
+    /// Is told of panics.
+    pub(crate) engine: Engine,
 }
 
 /// Answers until it is dropped.
@@ -46,7 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let pages = Arc::clone(&pages);
-                async move { Ok::<_, Infallible>(page(&pages, &request)) }
+                async move { Ok::<_, Infallible>(contained(&pages, &request)) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -59,6 +63,20 @@ pub(crate) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
             drop(place);
         });
     }
+}
+
+/// A page that panicked is an answer too, and is told.
+fn contained(pages: &Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    catch_unwind(AssertUnwindSafe(|| page(pages, request))).unwrap_or_else(|_| {
+        pages
+            .engine
+            .worker_panicked(Worker::Admin, "answering an administrative page");
+        answer(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "text/plain",
+            "see the gateway's log\n",
+        )
+    })
 }
 
 fn page(pages: &Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -40,12 +40,12 @@ pub(crate) struct Status {
 pub(crate) struct Archive(Arc<Mutex<Status>>);
 
 impl Archive {
-    /// Begins to ship until `stopped`; to be called within the runtime.
+    /// An archive, and what ships to it until `stopped`.
     pub(crate) fn start(
         settings: &settings::Archive,
         engine: Engine,
         stopped: watch::Receiver<bool>,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let archive = Self(Arc::default());
         let shipping = Shipping {
             status: archive.clone(),
@@ -55,7 +55,7 @@ impl Archive {
             stopped,
             alarmed: false,
         };
-        (archive, tokio::spawn(shipping.run()))
+        (archive, shipping.run())
     }
 
     /// How it stands.
