@@ -43,6 +43,7 @@ fn door_settings(settings: &Settings) -> smev3::door::Settings {
     } else {
         Translate::Refuse
     };
+    door.head_timeout = smev3.head_timeout;
     door.body_rate = smev3.body_rate;
     door.body_bytes = limits.body_bytes;
     door.attachments_bytes = limits.attachments_bytes;

@@ -13,6 +13,7 @@ mod check;
 mod cli;
 mod commands;
 mod data_dir;
+mod descriptors;
 mod document;
 mod door;
 mod failure;

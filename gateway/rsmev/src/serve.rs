@@ -33,7 +33,7 @@ use crate::metrics::{Metrics, Sources};
 use crate::parts::Parts;
 use crate::renewal::Renewal;
 use crate::settings::Settings;
-use crate::{build, door, logging, memory, store};
+use crate::{build, descriptors, door, logging, memory, store};
 
 /// How long calls in flight may take to finish.
 const DOOR_PATIENCE: Duration = Duration::from_secs(25);
@@ -60,6 +60,7 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
     make_data_dir(&settings.node.data_dir)?;
     make_socket_folder(settings)?;
     store::become_owner(&settings.node.data_dir)?;
+    let settings = &descriptors::within(settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

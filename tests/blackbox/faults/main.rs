@@ -13,6 +13,7 @@ mod common;
 mod damage;
 mod machine;
 mod panics;
+mod peers;
 mod space;
 mod storage;
 

@@ -22,6 +22,7 @@ pub struct DoorMetrics {
     pub verify_seconds: Histogram,
     unrecognised: Mutex<HashMap<Option<IpAddr>, u64>>,
     turned_away: AtomicU64,
+    slow_heads: AtomicU64,
     slow_bodies: AtomicU64,
     slow_answers: AtomicU64,
     limited_participants: AtomicU64,
@@ -39,6 +40,7 @@ impl DoorMetrics {
             verify_seconds: Histogram::new(SECONDS),
             unrecognised: Mutex::default(),
             turned_away: AtomicU64::new(0),
+            slow_heads: AtomicU64::new(0),
             slow_bodies: AtomicU64::new(0),
             slow_answers: AtomicU64::new(0),
             limited_participants: AtomicU64::new(0),
@@ -73,8 +75,9 @@ impl DoorMetrics {
     }
 
     /// Calls cut off because the client was too slow, by what it was slow at.
-    pub fn cut_off(&self) -> [(&'static str, u64); 2] {
+    pub fn cut_off(&self) -> [(&'static str, u64); 3] {
         [
+            ("slow_head", self.slow_heads.load(Ordering::Relaxed)),
             ("slow_body", self.slow_bodies.load(Ordering::Relaxed)),
             ("slow_answer", self.slow_answers.load(Ordering::Relaxed)),
         ]
@@ -121,6 +124,10 @@ impl DoorMetrics {
         let mut map = self.unrecognised.lock().unwrap_or_else(PoisonError::into_inner);
         let known = map.len() < ADDRESSES || map.contains_key(&Some(address));
         *map.entry(known.then_some(address)).or_default() += 1;
+    }
+
+    pub(super) fn count_slow_head(&self) {
+        self.slow_heads.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_slow_body(&self) {

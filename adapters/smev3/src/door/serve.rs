@@ -122,25 +122,28 @@ where
     let head_timeout = inner.settings.head_timeout;
     let slow = Arc::clone(&inner);
     let service = service_fn(move |request| http::answer(Arc::clone(&inner), address, pace.clone(), request));
-    let serving = http1::Builder::new()
+    let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let mut serving = pin!(serving);
     let mut told = false;
     loop {
         tokio::select! {
-            ended = poll_fn(|context| serving.as_mut().poll(context)) => {
+            ended = poll_fn(|context| Pin::new(&mut serving).poll(context)) => {
                 if let Err(error) = ended {
                     tracing::debug!(%address, %error, "connection ended early");
+                    // A client that keeps a connection and says nothing owes no head.
+                    if error.is_timeout() && !serving.into_parts().read_buf.is_empty() {
+                        slow.metrics.count_slow_head();
+                    }
                 }
                 return;
             }
             _ = closed.wait_for(|closed| *closed), if !told => {
                 told = true;
-                serving.as_mut().graceful_shutdown();
+                Pin::new(&mut serving).graceful_shutdown();
             }
             () = stalled.wait() => {
                 tracing::debug!(%address, "the client does not take its answer");

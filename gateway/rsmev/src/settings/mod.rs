@@ -96,6 +96,8 @@ pub(crate) struct Smev3 {
     pub(crate) message_ttl: Duration,
     /// Whether a message is translated for a caller with another version.
     pub(crate) translate: bool,
+    /// How long the head of a request may take, and a connection stay open without one.
+    pub(crate) head_timeout: Duration,
     /// Octets a second that a body must come with after ten seconds.
     pub(crate) body_rate: u64,
 }

@@ -104,6 +104,7 @@ fn smev3(section: &Section<'_>) -> Option<Smev3> {
     let future_skew = section.required("future_skew", duration);
     let timestamp_window = section.required("timestamp_window", positive_duration);
     let message_ttl = section.required("message_ttl", positive_duration);
+    let head_timeout = section.required("head_timeout", positive_duration);
     let body_rate = section.required("body_rate", positive_size);
     let translate = section.required("translate", |node| match node.text()? {
         "always" => Ok(true),
@@ -126,6 +127,7 @@ fn smev3(section: &Section<'_>) -> Option<Smev3> {
         timestamp_window: timestamp_window?,
         message_ttl: message_ttl?,
         translate: translate?,
+        head_timeout: head_timeout?,
         body_rate: body_rate?,
     })
 }
