@@ -14,6 +14,7 @@ mod damage;
 mod machine;
 mod panics;
 mod peers;
+mod queue;
 mod space;
 mod storage;
 

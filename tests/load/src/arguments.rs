@@ -2,12 +2,23 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::outage::OutageArguments;
+use crate::queue::QueueArguments;
 
 /// Loads a gateway with signed messages and prints throughput, latency, processor time and memory.
 #[derive(Debug, Parser)]
-#[command(name = "rsmev-load", version, about, max_term_width = 110)]
+#[command(
+    name = "rsmev-load",
+    version,
+    about,
+    max_term_width = 110,
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Start this gateway, with a generated region in a temporary folder, and measure it
     #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "pid"])]
     pub(crate) binary: Option<PathBuf>,
@@ -44,6 +55,15 @@ pub(crate) struct Arguments {
     /// Print JSON, one object for each mode
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What else can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A long queue: start, memory, drain and disk
+    Queue(QueueArguments),
+    /// An upstream that comes back after hours: what local exchange notices of the drain
+    Outage(OutageArguments),
 }
 
 /// What is measured.

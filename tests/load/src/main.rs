@@ -5,8 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod flow;
 mod measure;
+mod outage;
 mod prepared;
+mod queue;
 mod region;
 mod report;
 mod server;
@@ -17,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::Arguments;
+use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -36,7 +39,13 @@ fn run(arguments: &Arguments) -> Result<(), LoadError> {
         .enable_all()
         .build()
         .map_err(|error| LoadError::Refused(error.to_string()))?;
-    runtime.block_on(measure::all(arguments))
+    runtime.block_on(async {
+        match &arguments.command {
+            Some(Command::Queue(queue)) => queue::run(queue).await,
+            Some(Command::Outage(outage)) => outage::run(outage).await,
+            None => measure::all(arguments).await,
+        }
+    })
 }
 
 /// Why nothing could be measured.

@@ -122,7 +122,8 @@ fn prepare(mode: Mode, target: &Target, size: usize, each: usize) -> Result<Prep
     Ok(Prepared { work, octets })
 }
 
-fn exchanges(requests: Batch, pair: &Pair) -> Result<Arc<Exchanges>, LoadError> {
+/// The calls of whole exchanges of a pair, signed beforehand.
+pub(crate) fn exchanges(requests: Batch, pair: &Pair) -> Result<Arc<Exchanges>, LoadError> {
     let ids: Vec<String> = requests.fills.iter().map(|fill| fill.id().to_owned()).collect();
     let ack = |who: &Participant, id: &str| who.sign_ack(id, Some(true));
     let request_acks = Batch::sign(ids.len(), |number| ack(&pair.provider, &ids[number]))?;

@@ -102,13 +102,15 @@ impl Batch {
     }
 }
 
+/// The payload with which a whole call is of about `size` octets.
+pub(crate) fn content(sender: &Participant, namespace: &str, size: usize) -> Result<String, CallError> {
+    let bare = sender.sign_request(&sender.new_request(payload(namespace, "Request", 0)))?;
+    Ok(payload(namespace, "Request", size.saturating_sub(bare.body.len())))
+}
+
 /// Requests of about `size` octets as a whole call; never less than envelope, signature and certificate need.
 pub(crate) fn requests(sender: &Participant, namespace: &str, size: usize, count: usize) -> Result<Batch, CallError> {
-    let bare = sender
-        .sign_request(&sender.new_request(payload(namespace, "Request", 0)))?
-        .body
-        .len();
-    let content = payload(namespace, "Request", size.saturating_sub(bare));
+    let content = content(sender, namespace, size)?;
     Batch::sign(count, |_| {
         sender.sign_request(&RequestData::sent_at(sender.now(), content.as_str()))
     })

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use emulator::{Config, Emulator, Identity, Participant, Settings, Version};
+use emulator::{Clock, Config, Emulator, Identity, Participant, Settings, Version};
 use harness::{Kind, Region, RegionBuilder, Upstream};
 
 use crate::LoadError;
@@ -13,7 +13,7 @@ use crate::server::Server;
 /// Pairs of participants.
 pub(crate) const PAIRS: usize = 4;
 /// The version that is spoken.
-const VERSION: Version = Version::V1_2;
+pub(crate) const VERSION: Version = Version::V1_2;
 /// The kind that goes upstream.
 const FEDERAL: &str = "urn://rsmev-load/federal";
 
@@ -38,23 +38,11 @@ pub(crate) struct Pair {
 impl Target {
     /// Starts the binary with a fresh region.
     pub(crate) async fn start(binary: &Path, mode: Mode) -> Result<Target, LoadError> {
-        let gateway = Identity::generate("RSMEV73")?;
-        let identities = generate()?;
-        let mut builder = with_participants(Region::builder(binary).gateway(gateway.clone()), &identities);
-        let mut bus = None;
-        if mode == Mode::Upstream {
-            let emulator = start_bus(&gateway).await?;
-            builder = builder
-                .kind(Kind::new("federal", FEDERAL))
-                .upstream(Upstream::emulated("federal", &emulator, VERSION));
-            let consumers: Vec<String> = (0..PAIRS).map(consumer).collect();
-            let consumers: Vec<&str> = consumers.iter().map(String::as_str).collect();
-            builder = builder.local_exchange("federal", &consumers, "federal");
-            bus = Some(emulator);
-        }
+        let (builder, identities, bus) =
+            prepare(binary, (mode == Mode::Upstream).then(Clock::system).as_ref(), PAIRS).await?;
         let region = builder.start().await?;
         let url = region.url(VERSION);
-        let pairs = pairs(&identities, &url, mode)?;
+        let pairs = pairs(&identities, &url, mode == Mode::Upstream)?;
         let server = region.pid().map(Server::new);
         Ok(Target {
             url,
@@ -85,7 +73,7 @@ impl Target {
             let (key, certificate) = (read(format!("{mnemonic}.key"))?, read(format!("{mnemonic}.crt"))?);
             identities.push(Identity::from_pem(&mnemonic, &key, &certificate)?);
         }
-        let pairs = pairs(&identities, url, mode)?;
+        let pairs = pairs(&identities, url, false)?;
         Ok(Target {
             url: url.to_owned(),
             pairs,
@@ -96,9 +84,31 @@ impl Target {
     }
 }
 
+/// A region with so many pairs around this binary, and the bus above it if there is a clock for one.
+pub(crate) async fn prepare(
+    binary: &Path,
+    bus_clock: Option<&Clock>,
+    pairs: usize,
+) -> Result<(RegionBuilder, Vec<Identity>, Option<Emulator>), LoadError> {
+    let gateway = Identity::generate("RSMEV73")?;
+    let identities = generate(pairs)?;
+    let mut builder = with_participants(Region::builder(binary).gateway(gateway.clone()), &identities);
+    let Some(clock) = bus_clock else {
+        return Ok((builder, identities, None));
+    };
+    let bus = start_bus(&gateway, clock.clone()).await?;
+    builder = builder
+        .kind(Kind::new("federal", FEDERAL))
+        .upstream(Upstream::emulated("federal", &bus, VERSION));
+    let consumers: Vec<String> = (0..pairs).map(consumer).collect();
+    let consumers: Vec<&str> = consumers.iter().map(String::as_str).collect();
+    builder = builder.local_exchange("federal", &consumers, "federal");
+    Ok((builder, identities, Some(bus)))
+}
+
 /// Writes what a gateway needs to know, and the keys that its load needs.
 pub(crate) fn write(folder: &Path) -> Result<(), LoadError> {
-    let identities = generate()?;
+    let identities = generate(PAIRS)?;
     let builder = with_participants(Region::builder("rsmev").dir(folder), &identities);
     let region = builder.prepare()?;
     for identity in &identities {
@@ -118,8 +128,8 @@ pub(crate) fn write(folder: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn generate() -> Result<Vec<Identity>, LoadError> {
-    let mnemonics = (0..PAIRS).flat_map(|number| [consumer(number), provider(number)]);
+fn generate(pairs: usize) -> Result<Vec<Identity>, LoadError> {
+    let mnemonics = (0..pairs).flat_map(|number| [consumer(number), provider(number)]);
     Ok(mnemonics
         .map(|mnemonic| Identity::generate(&mnemonic))
         .collect::<Result<_, _>>()?)
@@ -129,7 +139,7 @@ fn with_participants(mut builder: RegionBuilder, identities: &[Identity]) -> Reg
     for identity in identities {
         builder = builder.participant(identity.clone());
     }
-    for number in 0..PAIRS {
+    for number in 0..identities.len() / 2 {
         let kind = format!("load-{number}");
         builder = builder.kind(Kind::new(&kind, &namespace(number))).local_exchange(
             &kind,
@@ -143,8 +153,9 @@ fn with_participants(mut builder: RegionBuilder, identities: &[Identity]) -> Reg
         .setting("log", "level", "\"warn\"")
 }
 
-async fn start_bus(gateway: &Identity) -> Result<Emulator, LoadError> {
+async fn start_bus(gateway: &Identity, clock: Clock) -> Result<Emulator, LoadError> {
     let mut config = Config::new(Identity::generate("SMEV")?)
+        .clock(clock)
         .participant(gateway.mnemonic(), gateway.certificate())
         .kind(emulator::Kind::new(FEDERAL, "Request", "Response", "FEDERAL"));
     config.settings = Settings {
@@ -158,14 +169,15 @@ async fn start_bus(gateway: &Identity) -> Result<Emulator, LoadError> {
     Ok(bus)
 }
 
-fn pairs(identities: &[Identity], url: &str, mode: Mode) -> Result<Vec<Pair>, LoadError> {
+/// The systems of a region, which talk to this address: with a kind for each pair, or with the one that goes upstream.
+pub(crate) fn pairs(identities: &[Identity], url: &str, upstream: bool) -> Result<Vec<Pair>, LoadError> {
     let system = |identity: &Identity| {
         // Answers are not verified while they are counted, so any certificate will do.
         Participant::new(identity.clone(), VERSION, url, identity.certificate().clone())
     };
     let mut pairs = Vec::new();
     for (number, two) in identities.chunks_exact(2).enumerate() {
-        let namespace = if mode == Mode::Upstream {
+        let namespace = if upstream {
             FEDERAL.to_owned()
         } else {
             namespace(number)

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use emulator::{Connection, Endpoint, Operation, Participant, Reply, ResponseData, SignedCall, TransportError};
+use tokio::sync::watch;
 
 use crate::prepared::{Batch, payload};
 
@@ -63,7 +64,12 @@ impl Line {
     }
 
     /// Posts; what does not come back with status 200 is a failure, with the beginning of what did.
-    async fn post(&mut self, operation: Operation, content_type: &str, body: Bytes) -> Result<Bytes, String> {
+    pub(crate) async fn post(
+        &mut self,
+        operation: Operation,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Bytes, String> {
         let connection = match self.open.as_mut().filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
             None => self.open.insert(
@@ -140,6 +146,31 @@ pub(crate) async fn full(mut line: Line, exchanges: Arc<Exchanges>, until: Insta
     done
 }
 
+/// Whole exchanges at a fixed pace until told to stop. A latency counts from the moment at which the exchange was due, so that
+/// a slow one does not hide those behind it.
+pub(crate) async fn paced(
+    mut line: Line,
+    exchanges: Arc<Exchanges>,
+    (first, every): (Instant, Duration),
+    stopped: watch::Receiver<bool>,
+) -> Done {
+    let mut done = Done::default();
+    let mut due = first;
+    loop {
+        tokio::time::sleep_until(due.into()).await;
+        if *stopped.borrow() {
+            return done;
+        }
+        let Some(number) = exchanges.requests.take() else {
+            done.ran_out = true;
+            return done;
+        };
+        let outcome = exchange(&mut line, &exchanges, number).await;
+        done.count(due, 6, outcome);
+        due += every;
+    }
+}
+
 async fn exchange(line: &mut Line, all: &Exchanges, number: usize) -> Result<(), String> {
     let text_xml = &all.requests.batch.template.content_type;
     line.post(Operation::SendRequest, text_xml, all.requests.body(number))
@@ -195,7 +226,7 @@ impl Done {
 }
 
 /// The text after a tag's end, up to the next tag.
-fn between<'t>(text: &'t str, tag: &str) -> Option<&'t str> {
+pub(crate) fn between<'t>(text: &'t str, tag: &str) -> Option<&'t str> {
     let start = text.find(tag)? + tag.len();
     text[start..].find('<').map(|end| &text[start..start + end])
 }
