@@ -194,6 +194,7 @@ fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedM
         handed_out: false,
         attempts: Attempts::default(),
         exchange: admission.token.map(|token| Exchange { token, closed: None }),
+        sealed: admission.sealed,
     };
     restored::accepted(state, seq, &mut message)?;
     match &sent.sender {

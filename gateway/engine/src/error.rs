@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vault::VaultError;
+use vault::{MasterKeyError, VaultError};
 
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum StartError {
     /// The keyring cannot be used.
     #[error("protection at rest: {0}")]
     Vault(#[from] VaultError),
+    /// A new master key cannot be kept.
+    #[error("protection at rest: {0}")]
+    Master(#[from] MasterKeyError),
     /// Bodies were sealed, and no master key is given.
     #[error(
         "protection at rest: bodies were sealed under data key {used}, and there is no master key to open them with"

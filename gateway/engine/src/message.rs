@@ -70,6 +70,8 @@ pub(crate) struct Message {
     pub(crate) attempts: Attempts,
     /// Of requests: how an answer finds back.
     pub(crate) exchange: Option<Exchange>,
+    /// All that is stored of it is sealed.
+    pub(crate) sealed: bool,
 }
 
 /// Where a message is in its life.

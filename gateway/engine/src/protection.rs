@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use journal::disk::{Access, Disk, read_file, replace_file};
 use journal::{Bodies, Body, BodyError, Location};
-use vault::{Cipher, KeyringStore, MasterKey, OpenError, SealError, Vault};
+use vault::{Cipher, DataKeys, KeyringStore, MasterKey, OpenError, SealError, Vault, VaultError};
 
 use crate::error::StartError;
 use crate::event::{BodyName, Event};
@@ -32,9 +32,12 @@ pub(crate) struct SpoolBody {
 pub struct AtRest {
     /// Wraps the data keys.
     pub master: MasterKey,
+    /// The file that a new master key is written to before it wraps anything; none if it lies where it belongs.
+    pub new_at: Option<PathBuf>,
     /// Seals new bodies; without it they are stored as they are, and those that are sealed can still be read.
     pub cipher: Option<Cipher>,
-    /// Goes on without data keys that bodies are sealed under: those bodies are lost.
+    /// Goes on without data keys that bodies are sealed under, because they are not there, or because the master key or the
+    /// keyring is lost: those bodies are lost.
     pub accept_lost_keys: bool,
 }
 
@@ -56,28 +59,46 @@ impl Protection {
         used: Option<u32>,
         now: Timestamp,
     ) -> Result<Self, StartError> {
-        let Some(AtRest {
-            master,
-            cipher,
-            accept_lost_keys,
-        }) = at_rest
-        else {
+        let Some(at_rest) = at_rest else {
             return used.map_or_else(|| Ok(Self::default()), |used| Err(StartError::NoMasterKey { used }));
         };
-        keyring.settle().map_err(|error| StartError::Io {
+        let AtRest {
+            master,
+            new_at,
+            cipher,
+            accept_lost_keys,
+        } = at_rest;
+        let io = |error| StartError::Io {
             path: keyring.path.clone(),
             error,
-        })?;
-        let new = cipher.unwrap_or(Cipher::Aes256Gcm);
+        };
+        keyring.settle().map_err(io)?;
+        let keys = match DataKeys::read(&keyring, &master) {
+            Err(error @ (VaultError::WrongMaster { .. } | VaultError::Damaged { .. })) if accept_lost_keys => {
+                let aside = keyring.set_aside(now).map_err(io)?;
+                tracing::warn!(%error, aside = %aside.display(), "the keyring was set aside; what was sealed under its keys is given up");
+                DataKeys::default()
+            }
+            read => read?,
+        };
         let last = used.unwrap_or(0);
-        if !accept_lost_keys && last > 0 && Vault::newest_key(&keyring, &master)?.is_none_or(|newest| newest < last) {
+        if !accept_lost_keys && last > 0 && keys.newest().is_none_or(|newest| newest < last) {
             return Err(StartError::LostKeys {
                 path: keyring.path,
                 used: last,
             });
         }
+        if let Some(path) = new_at {
+            keyring.make_folder().map_err(io)?;
+            master.write(&path)?;
+            tracing::warn!(
+                path = %path.display(),
+                "a master key was made beside the data that it protects; keep a copy elsewhere, or name another with storage.master_key"
+            );
+        }
+        let new = cipher.unwrap_or(Cipher::Aes256Gcm);
         Ok(Self {
-            vault: Some(Arc::new(Vault::open(Box::new(keyring), master, new, last, now)?)),
+            vault: Some(Arc::new(Vault::open(Box::new(keyring), master, keys, new, last, now)?)),
             seals: cipher.is_some(),
         })
     }
@@ -106,6 +127,11 @@ impl Protection {
         vault.rotate(master).map_err(|error| error.to_string())
     }
 
+    /// Whether new bodies are sealed.
+    pub(crate) fn seals(&self) -> bool {
+        self.seals && self.vault.is_some()
+    }
+
     /// # Errors
     /// [`SealError`]; the body must not be stored then.
     pub(crate) fn seal(&self, message: MessageId, body: BodyName, octets: Vec<u8>) -> Result<SpoolBody, SealError> {
@@ -119,8 +145,15 @@ impl Protection {
     }
 
     /// Opens a body as it was read. The error says what is wrong with it.
-    fn open_body(&self, name: vault::BodyName, flags: u16, octets: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+    fn open_body(
+        &self,
+        name: vault::BodyName,
+        sealed: bool,
+        flags: u16,
+        octets: Vec<u8>,
+    ) -> Result<Vec<u8>, &'static str> {
         match (flags, &self.vault) {
+            (0, _) if sealed => Err("the record is open, and the journal says that it was sealed"),
             (0, _) => Ok(octets),
             (SEALED, Some(vault)) => vault.open_body(name, octets).map_err(|error| match error {
                 OpenError::Form => "the record is no sealed body of a known form",
@@ -156,11 +189,17 @@ impl Spool {
     /// Reads a body of this message as it was brought.
     ///
     /// # Errors
-    /// As [`Bodies::read`]; a body that does not open is damaged.
-    pub(crate) fn read(&self, place: &Location, message: MessageId, body: BodyName) -> Result<Vec<u8>, BodyError> {
+    /// As [`Bodies::read`]; a body that does not open is damaged, and so is an open one where it must be sealed.
+    pub(crate) fn read(
+        &self,
+        place: &Location,
+        message: MessageId,
+        body: BodyName,
+        sealed: bool,
+    ) -> Result<Vec<u8>, BodyError> {
         let name = name(message, body);
         let Body { flags, octets, .. } = self.bodies.read_flagged(place, name.message, name.part)?;
-        let opened = self.protection.open_body(name, flags, octets);
+        let opened = self.protection.open_body(name, sealed, flags, octets);
         opened.map_err(|what| self.bodies.damage(place, what).into())
     }
 }
@@ -201,6 +240,21 @@ impl Keyring {
         self.disk.sync_dir(dir.parent().unwrap_or(dir))
     }
 
+    fn make_folder(&self) -> io::Result<()> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        self.disk.create_dir(dir)?;
+        self.disk.sync_dir(dir.parent().unwrap_or(dir))
+    }
+
+    /// Gives the file another name, durably, and tells which.
+    fn set_aside(&self, now: Timestamp) -> io::Result<PathBuf> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        let aside = dir.join(format!("keyring-{}.json", now.strftime("%Y%m%dT%H%M%S%.9fZ")));
+        self.disk.rename(&self.path, &aside)?;
+        self.disk.sync_dir(dir)?;
+        Ok(aside)
+    }
+
     /// Whether it is there, so that a master key is needed to read what was sealed. One that cannot be read is.
     #[must_use]
     pub fn exists(&self) -> bool {
@@ -218,9 +272,7 @@ impl KeyringStore for Keyring {
     }
 
     fn replace(&self, octets: &[u8]) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(&self.path);
-        self.disk.create_dir(dir)?;
-        self.disk.sync_dir(dir.parent().unwrap_or(dir))?;
+        self.make_folder()?;
         replace_file(&*self.disk, &self.path, octets)
     }
 }
@@ -237,6 +289,18 @@ mod tests {
     use testdisk::MemDisk;
 
     use super::*;
+
+    #[test]
+    fn an_open_record_does_not_stand_for_a_sealed_body() {
+        let protection = Protection::default();
+        let name = vault::BodyName {
+            message: [1; 16],
+            part: 0,
+        };
+        let open = |sealed| protection.open_body(name, sealed, 0, b"body".to_vec());
+        assert_eq!(open(false).unwrap(), b"body");
+        assert!(open(true).unwrap_err().contains("says that it was sealed"));
+    }
 
     // Found by random lives that were cut: a session was killed between the keyring's renaming and the sync of its folder. The
     // next one went on with the young data key, and a crash of the machine took the keyring with it.

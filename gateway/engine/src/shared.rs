@@ -150,7 +150,7 @@ impl Shared {
     pub(crate) fn body(&self, body: &BodyRef) -> Result<Vec<u8>, BodyError> {
         let mut place = body.place;
         loop {
-            match self.spool.read(&place, body.message, body.name) {
+            match self.spool.read(&place, body.message, body.name, body.sealed) {
                 Ok(octets) => return Ok(octets),
                 Err(BodyError::Gone(segment)) => match self.moved.to(&place) {
                     Some(next) => place = next,

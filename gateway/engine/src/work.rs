@@ -450,6 +450,7 @@ impl<'a> Work<'a> {
         if let Event::Accepted(accepted) = &mut event {
             let id = *accepted.sent.id.uuid().as_bytes();
             let admission = &mut accepted.admission;
+            admission.sealed = self.desk.shared.spool.protection.seals();
             let notice = bodies.notice.map(|octets| {
                 let sealed = self
                     .desk

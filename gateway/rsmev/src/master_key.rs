@@ -1,14 +1,12 @@
 //! The master key of the protection at rest: where it lies, how the first one is made, and `rsmev keys master`.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use engine::{AtRest, Keyring, keys_dir};
 use journal::disk::RealDisk;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use vault::MasterKey;
+use vault::{MasterKey, MasterKeyError};
 
 use crate::cli::{MasterKeyCommand, Output};
 use crate::failure::Failure;
@@ -54,49 +52,36 @@ impl Place {
     }
 }
 
-/// What the engine needs to protect bodies; the first start makes a master key if none is configured. To be called as
-/// the data's owner.
+/// What the engine needs to protect bodies; the first start makes a master key if none is configured, and so does one that
+/// gives up what was sealed under a lost one. To be called as the data's owner.
 pub(crate) fn at_rest(settings: &Settings, accept_lost_keys: bool) -> Result<Option<AtRest>, Failure> {
     let data_dir = &settings.node.data_dir;
     let sealed_before = Keyring::of(data_dir, RealDisk::shared()).exists();
     let cipher = settings.storage.encryption;
-    if cipher.is_none() && !sealed_before {
+    if cipher.is_none() && !sealed_before && !accept_lost_keys {
         return Ok(None);
     }
     let place = Place::of(settings.storage.master_key.as_deref(), data_dir);
-    if let Place::DataDir(path) = &place
-        && !path.exists()
-    {
-        if sealed_before {
-            return Err(Failure::refused(format!(
-                "{}: the master key is missing, without which sealed bodies cannot be read; put it back, or name it with \
-                 storage.master_key",
-                path.display()
-            )));
+    let refused = |error: MasterKeyError| Failure::refused(error.to_string());
+    let (master, new_at) = match &place {
+        Place::DataDir(path) if !path.exists() => {
+            if sealed_before && !accept_lost_keys {
+                return Err(Failure::refused(format!(
+                    "{}: the master key is missing, without which sealed bodies cannot be read; put it back, name it with \
+                     storage.master_key, or give these bodies up with `rsmev serve --accept-lost-keys`",
+                    path.display()
+                )));
+            }
+            (MasterKey::generate().map_err(refused)?, Some(path.clone()))
         }
-        make_first(path)?;
-    }
-    let master = MasterKey::read(place.path()).map_err(|error| Failure::refused(error.to_string()))?;
+        place => (MasterKey::read(place.path()).map_err(refused)?, None),
+    };
     Ok(Some(AtRest {
         master,
+        new_at,
         cipher,
         accept_lost_keys,
     }))
-}
-
-fn make_first(path: &Path) -> Result<(), Failure> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
-        DirBuilder::new()
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| Failure::file(folder, error))?;
-    }
-    make(path)?;
-    tracing::warn!(
-        path = %path.display(),
-        "a master key was made beside the data that it protects; keep a copy elsewhere, or name another with storage.master_key"
-    );
-    Ok(())
 }
 
 fn make(path: &Path) -> Result<MasterKey, Failure> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use jiff::Timestamp;
-use vault::{BodyName, Cipher, KeyringStore, MasterKey, Vault};
+use vault::{BodyName, Cipher, DataKeys, KeyringStore, MasterKey, Vault};
 
 const SIZES: [usize; 3] = [5_000, 77_000, 4_000_000];
 const NAME: BodyName = BodyName {
@@ -39,7 +39,15 @@ impl KeyringStore for Nowhere {
 
 fn vault(cipher: Cipher) -> Vault {
     let master = MasterKey::generate().expect("a key");
-    Vault::open(Box::new(Nowhere), master, cipher, 0, Timestamp::now()).expect("a keyring")
+    Vault::open(
+        Box::new(Nowhere),
+        master,
+        DataKeys::default(),
+        cipher,
+        0,
+        Timestamp::now(),
+    )
+    .expect("a keyring")
 }
 
 #[divan::bench(args = SIZES, consts = [false, true])]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::cipher::{Cipher, MAX_NONCE, TAG};
+use crate::cipher::{Cipher, Keyed, MAX_NONCE, TAG};
 use crate::error::VaultError;
 use crate::master::MasterKey;
 
@@ -61,6 +61,50 @@ struct Wrapped {
     wrapped: String,
 }
 
+/// The data keys of a keyring, oldest first.
+#[derive(Default)]
+pub struct DataKeys(pub(crate) Vec<DataKey>);
+
+impl DataKeys {
+    /// Reads a keyring under its master key; one that is not there has none.
+    ///
+    /// # Errors
+    /// [`VaultError`] if it cannot be read, is damaged, or belongs to another master key.
+    pub fn read(store: &dyn KeyringStore, master: &MasterKey) -> Result<Self, VaultError> {
+        Ok(Self(read(store, master)?.unwrap_or_default()))
+    }
+
+    /// The highest id, if there is one.
+    #[must_use]
+    pub fn newest(&self) -> Option<u32> {
+        self.0.last().map(|key| key.id)
+    }
+}
+
+impl fmt::Debug for DataKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = self.0.iter().map(|key| key.id);
+        f.debug_list().entries(ids).finish()
+    }
+}
+
+/// What wraps the data keys of each cipher: derived once for all of them.
+struct Wrapping([Keyed; Cipher::ALL.len()]);
+
+impl Wrapping {
+    fn of(master: &MasterKey) -> Self {
+        Self(Cipher::ALL.map(|cipher| master.wrapping(cipher)))
+    }
+
+    fn of_cipher(&self, cipher: Cipher) -> &Keyed {
+        let [aes, kuznyechik] = &self.0;
+        match cipher {
+            Cipher::Aes256Gcm => aes,
+            Cipher::KuznyechikMgm => kuznyechik,
+        }
+    }
+}
+
 /// The data keys, oldest first; `None` if there is no keyring yet.
 pub(crate) fn read(store: &dyn KeyringStore, master: &MasterKey) -> Result<Option<Vec<DataKey>>, VaultError> {
     let Some(text) = store.read().map_err(|error| failed(store, error))? else {
@@ -81,9 +125,10 @@ pub(crate) fn read(store: &dyn KeyringStore, master: &MasterKey) -> Result<Optio
             wanted: stored.master,
         });
     }
+    let wrapping = Wrapping::of(master);
     let keys = stored.keys.iter().map(|key| {
         let damaged = || damaged(store, format!("data key {} does not open under the master key", key.id));
-        unwrap(master, key).ok_or_else(damaged)
+        unwrap(&wrapping, key).ok_or_else(damaged)
     });
     let keys: Vec<DataKey> = keys.collect::<Result<_, _>>()?;
     if !keys.is_sorted_by(|a, b| a.id < b.id) {
@@ -101,10 +146,11 @@ pub(crate) fn write<'k>(
     master: &MasterKey,
     keys: impl Iterator<Item = &'k DataKey>,
 ) -> Result<(), VaultError> {
+    let wrapping = Wrapping::of(master);
     let stored = Stored {
         format: FORMAT,
         master: master.fingerprint(),
-        keys: keys.map(|key| wrap(master, key)).collect::<Result<_, _>>()?,
+        keys: keys.map(|key| wrap(&wrapping, key)).collect::<Result<_, _>>()?,
     };
     let mut text = serde_json::to_vec_pretty(&stored).expect("plain data");
     text.push(b'\n');
@@ -130,8 +176,8 @@ fn associated(id: u32, cipher: Cipher, created: Timestamp) -> String {
     format!("rsmev data key {id} {cipher} {created}")
 }
 
-fn wrap(master: &MasterKey, key: &DataKey) -> Result<Wrapped, VaultError> {
-    let wrapping = master.wrapping(key.cipher);
+fn wrap(wrapping: &Wrapping, key: &DataKey) -> Result<Wrapped, VaultError> {
+    let wrapping = wrapping.of_cipher(key.cipher);
     let mut room = [0; MAX_NONCE];
     let nonce = wrapping
         .nonce(&mut room)
@@ -147,8 +193,8 @@ fn wrap(master: &MasterKey, key: &DataKey) -> Result<Wrapped, VaultError> {
     })
 }
 
-fn unwrap(master: &MasterKey, key: &Wrapped) -> Option<DataKey> {
-    let wrapping = master.wrapping(key.cipher);
+fn unwrap(wrapping: &Wrapping, key: &Wrapped) -> Option<DataKey> {
+    let wrapping = wrapping.of_cipher(key.cipher);
     let octets = BASE64_STANDARD.decode(&key.wrapped).ok()?;
     let (nonce, rest) = octets.split_at_checked(key.cipher.nonce_len())?;
     let (octets, tag) = rest.split_first_chunk::<32>()?;

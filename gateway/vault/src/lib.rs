@@ -16,6 +16,8 @@
 
 mod cipher;
 mod error;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 mod keyring;
 mod master;
 mod sealed;
@@ -23,6 +25,6 @@ mod vault;
 
 pub use cipher::Cipher;
 pub use error::{MasterKeyError, OpenError, SealError, VaultError};
-pub use keyring::KeyringStore;
+pub use keyring::{DataKeys, KeyringStore};
 pub use master::MasterKey;
 pub use vault::{BodyName, Vault};

@@ -30,6 +30,11 @@ impl MasterKey {
         Ok(Self(key))
     }
 
+    /// The key with these octets.
+    pub(crate) fn of(octets: [u8; 32]) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+
     /// The key in a file of 64 hexadecimal digits that only its owner may read. A file in the service's credential folder (systemd's
     /// `LoadCredential=`) may be readable to a group, because systemd gives access that way.
     ///

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, Keyed};
 use crate::error::{OpenError, SealError, VaultError};
-use crate::keyring::{self, DataKey, KeyringStore};
+use crate::keyring::{self, DataKey, DataKeys, KeyringStore};
 use crate::master::MasterKey;
 use crate::sealed;
 
@@ -63,27 +63,32 @@ impl Usable {
 }
 
 impl Vault {
-    /// Opens the keyring, or makes one; from now on bodies are sealed with `cipher`, under the newest data key
-    /// while it is young, so that restarts do not make many. How much it has sealed is not known then, but no gateway
-    /// seals 2^32 bodies in an epoch. Nobody else may have the keyring open: the caller holds a lock.
+    /// Goes on with the data keys of a keyring, or makes one; from now on bodies are sealed with `cipher`, under the newest data
+    /// key while it is young, so that restarts do not make many. How much it has sealed is not known then, but no gateway
+    /// seals 2^32 bodies in an epoch. A new one that is due and cannot be kept, as on a full disk, is left to
+    /// [`renew`](Self::renew): the present one goes on. Nobody else may have the keyring open: the caller holds a lock.
     ///
     /// `used` is the highest id of a data key that bodies are known to be sealed under: no new key gets an id up to it.
     ///
     /// # Errors
-    /// [`VaultError`] if the keyring cannot be read or written, is damaged, or belongs to another master key.
+    /// [`VaultError`] if the keyring cannot be written and there is no data key to go on with.
     pub fn open(
         store: Box<dyn KeyringStore>,
         master: MasterKey,
+        keys: DataKeys,
         cipher: Cipher,
         used: u32,
         now: Timestamp,
     ) -> Result<Self, VaultError> {
-        let known = keyring::read(&*store, &master)?.unwrap_or_default();
-        let mut by_id: BTreeMap<u32, Arc<Usable>> = known.into_iter().map(|key| (key.id, Usable::new(key))).collect();
+        let mut by_id: BTreeMap<u32, Arc<Usable>> = keys.0.into_iter().map(|key| (key.id, Usable::new(key))).collect();
         let newest = by_id.last_key_value().map(|(_, newest)| Arc::clone(newest));
-        let current = match newest {
-            Some(newest) if newest.key.cipher == cipher && newest.key.id >= used && newest.is_young(now) => newest,
-            _ => add_key(&*store, &master, cipher, &mut by_id, used, now)?,
+        let usable = newest.filter(|newest| newest.key.cipher == cipher && newest.key.id >= used);
+        let current = match usable {
+            Some(newest) if newest.is_young(now) => newest,
+            usable => match (add_key(&*store, &master, cipher, &mut by_id, used, now), usable) {
+                (Err(VaultError::File { .. }), Some(newest)) => newest,
+                (added, _) => added?,
+            },
         };
         let keys = Keys { master, by_id, current };
         Ok(Self {
@@ -101,15 +106,6 @@ impl Vault {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keyring::write(&*self.store, &master, keys.by_id.values().map(|known| &known.key))?;
         Ok(std::mem::replace(&mut keys.master, master).fingerprint())
-    }
-
-    /// The highest id on a keyring, if there is one.
-    ///
-    /// # Errors
-    /// As [`Vault::open`].
-    pub fn newest_key(store: &dyn KeyringStore, master: &MasterKey) -> Result<Option<u32>, VaultError> {
-        let keys = keyring::read(store, master)?.unwrap_or_default();
-        Ok(keys.last().map(|key| key.id))
     }
 
     /// The cipher of new bodies.

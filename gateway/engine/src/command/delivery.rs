@@ -79,6 +79,8 @@ pub struct BodyRef {
     pub name: BodyName,
     /// Where it lies; sealed, it is some octets longer there.
     pub place: Location,
+    /// It was sealed when it was stored: an open record in its place is not it.
+    pub sealed: bool,
 }
 
 /// Format tag of notices; part 0 is a [`Notice`] as JSON.

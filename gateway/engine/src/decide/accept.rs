@@ -221,6 +221,7 @@ pub(super) fn planned(
         parts: Vec::new(),
         note: None,
         facts: None,
+        sealed: false,
         token,
         quarantine,
     };
@@ -260,6 +261,7 @@ fn outline(offer: &Offer, placement: &Placement) -> Message {
         parts: Vec::new(),
         note: None,
         facts: None,
+        sealed: false,
         bytes: 0,
         accepted_at: crate::message::Micros(0),
         end_of_life: None,

@@ -160,6 +160,7 @@ pub(crate) fn delivery(
             message: message.id,
             name: BodyName::Note,
             place,
+            sealed: message.sealed,
         })
     };
     let exchange_note = match (message.message_type, message.about) {
@@ -171,6 +172,7 @@ pub(crate) fn delivery(
         message: message.id,
         name: BodyName::Part(*number),
         place: *place,
+        sealed: message.sealed,
     });
     let parts = parts.collect();
     let Some(recipient) = message.recipient else {

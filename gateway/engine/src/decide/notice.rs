@@ -82,6 +82,7 @@ pub(crate) fn rejection(
         parts: Vec::new(),
         note: None,
         facts: None,
+        sealed: false,
         token: None,
         quarantine: None,
     };

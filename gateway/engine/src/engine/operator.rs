@@ -85,6 +85,7 @@ impl Engine {
                 message: message.id,
                 name: BodyName::Facts,
                 place,
+                sealed: message.sealed,
             })
         });
         let facts = match facts {

@@ -67,6 +67,9 @@ pub struct Admission {
     /// Parts: number and place.
     #[serde(with = "parts")]
     pub parts: Vec<(u16, Location)>,
+    /// All that is stored of it is sealed: an open record in the place of a sealed one is none of ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
     /// The exchange note.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_location")]
     pub note: Option<Location>,

@@ -96,18 +96,23 @@ impl Running {
 
     /// Starts on another data directory: a copy.
     pub(crate) fn start_in(&self, data_dir: &Path) -> Result<Engine, StartError> {
+        Engine::start(self.starting(data_dir))
+    }
+
+    /// What a start needs.
+    pub(crate) fn starting(&self, data_dir: &Path) -> Start {
         let settings = Settings {
             data_dir: data_dir.to_owned(),
             ..self.settings.clone()
         };
-        Engine::start(Start {
+        Start {
             at_rest: self.at_rest(data_dir),
             settings,
             clock: Arc::new(self.time.clone()),
             disk: Arc::clone(&self.disk),
             signer: Arc::clone(&self.key) as Arc<dyn gost::Signer>,
             certificate: self.certificate.clone(),
-        })
+        }
     }
 
     /// Bodies are sealed under a master key that lies beside the data and goes with its copies.
@@ -121,6 +126,7 @@ impl Running {
         }
         Some(AtRest {
             master: MasterKey::read(&path).unwrap(),
+            new_at: None,
             cipher: self.cipher,
             accept_lost_keys: self.accept_lost_keys,
         })

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use journal::BodyError;
-use vault::Cipher;
+use vault::{Cipher, MasterKey};
 
 use crate::command::{Delivery, Take, TakeFrom};
 use crate::event::Event;
 use crate::testing::{Running, id_at, mnemonic, participant, request};
-use crate::{Engine, StartError};
+use crate::{AtRest, Engine, StartError};
 
 const SECRET: &[u8] = "Иванов Иван Иванович, 1970".as_bytes();
 
@@ -121,6 +121,59 @@ async fn a_start_without_the_keys_of_what_is_stored_is_refused() {
     engine.shutdown().await;
     running.accept_lost_keys = false;
     running.start().unwrap().shutdown().await;
+}
+
+#[tokio::test]
+async fn lost_keys_can_be_given_up_whatever_was_lost() {
+    for damaged in [false, true] {
+        for cipher in [Some(Cipher::Aes256Gcm), None] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut running = Running::new(dir.path());
+            let engine = running.region().await;
+            accept(&engine, 1).await;
+            engine.shutdown().await;
+            if damaged {
+                std::fs::write(dir.path().join("keys/keyring.json"), "{").unwrap();
+            } else {
+                std::fs::remove_file(dir.path().join("master.key")).unwrap();
+            }
+            running.cipher = cipher;
+            assert!(matches!(running.start(), Err(StartError::Vault(_))));
+            running.accept_lost_keys = true;
+            let engine = running.start().unwrap();
+            accept(&engine, 2).await;
+            let lost = take(&engine, "LAND", TakeFrom::Requests).await.unwrap();
+            assert!(engine.body(lost.parts[0]).await.is_err());
+            let kept = take(&engine, "LAND", TakeFrom::Requests).await.unwrap();
+            assert_eq!(engine.body(kept.parts[0]).await.unwrap(), SECRET);
+            engine.shutdown().await;
+            // It was said once.
+            running.accept_lost_keys = false;
+            running.start().unwrap().shutdown().await;
+            let aside = std::fs::read_dir(dir.path().join("keys")).unwrap().count();
+            assert_eq!(aside, 2, "the keyring that was, and the one that is");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_start_writes_no_master_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::new(dir.path());
+    let engine = running.region().await;
+    accept(&engine, 1).await;
+    engine.shutdown().await;
+    std::fs::remove_dir_all(dir.path().join("keys")).unwrap();
+    let new = dir.path().join("keys/master.key");
+    let mut start = running.starting(dir.path());
+    start.at_rest = Some(AtRest {
+        master: MasterKey::generate().unwrap(),
+        new_at: Some(new.clone()),
+        cipher: Some(Cipher::Aes256Gcm),
+        accept_lost_keys: false,
+    });
+    assert!(matches!(Engine::start(start), Err(StartError::LostKeys { .. })));
+    assert!(!new.exists());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use engine::room;
 use gost::Certificate;
 use journal::disk::{Disk, RealDisk};
 use journal::verify::{Range, verify};
-use vault::{MasterKey, Vault};
+use vault::{DataKeys, MasterKey};
 
 use super::{Findings, Level, files};
 use crate::data_dir;
@@ -108,7 +108,7 @@ fn at_rest(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
         Err(error) => return findings.key(inspection, Level::Error, KEY, error.to_string()),
     };
     let opened = match sealed_before {
-        true => Vault::newest_key(&keyring, &master).map(drop),
+        true => DataKeys::read(&keyring, &master).map(drop),
         false => Ok(()),
     };
     let shown = format!("{}: master key {}", place.path().display(), master.fingerprint());

@@ -44,7 +44,22 @@ fn keyring(dir: &Path) -> Box<KeyringFile> {
 }
 
 fn vault(dir: &Path, cipher: Cipher) -> Vault {
-    Vault::open(keyring(dir), master(dir, "master"), cipher, 0, Timestamp::UNIX_EPOCH).unwrap()
+    open(keyring(dir), master(dir, "master"), cipher, 0, Timestamp::UNIX_EPOCH).unwrap()
+}
+
+fn open(
+    store: Box<dyn KeyringStore>,
+    master: MasterKey,
+    cipher: Cipher,
+    used: u32,
+    now: Timestamp,
+) -> Result<Vault, VaultError> {
+    let keys = DataKeys::read(&*store, &master)?;
+    Vault::open(store, master, keys, cipher, used, now)
+}
+
+fn newest(store: &dyn KeyringStore, master: &MasterKey) -> Option<u32> {
+    DataKeys::read(store, master).unwrap().newest()
 }
 
 proptest! {
@@ -104,14 +119,14 @@ fn another_master_key_is_told_apart_and_rotation_makes_it_the_one() {
     let sealed = before.seal(NAME, b"body").unwrap();
     let (old, new) = (master(dir.path(), "master"), master(dir.path(), "another"));
     let (given, wanted) = (new.fingerprint(), old.fingerprint());
-    let open = |master| Vault::open(keyring(dir.path()), master, Cipher::Aes256Gcm, 0, Timestamp::UNIX_EPOCH);
+    let open = |master| open(keyring(dir.path()), master, Cipher::Aes256Gcm, 0, Timestamp::UNIX_EPOCH);
     let refused = open(master(dir.path(), "another")).unwrap_err();
     assert!(matches!(&refused, VaultError::WrongMaster { given: g, wanted: w, .. } if *g == given && *w == wanted));
 
     assert_eq!(before.rotate(new).unwrap(), wanted);
     assert!(matches!(open(old), Err(VaultError::WrongMaster { .. })));
     let new = master(dir.path(), "another");
-    assert_eq!(Vault::newest_key(&*keyring(dir.path()), &new).unwrap(), Some(1));
+    assert_eq!(newest(&*keyring(dir.path()), &new), Some(1));
     // Who rotated goes on with the new one.
     let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(25);
     assert_eq!(before.renew(later).unwrap(), Some(2));
@@ -123,10 +138,10 @@ fn another_master_key_is_told_apart_and_rotation_makes_it_the_one() {
 fn no_new_key_gets_an_id_that_was_used() {
     let dir = tempfile::tempdir().unwrap();
     let master = || master(dir.path(), "master");
-    assert_eq!(Vault::newest_key(&*keyring(dir.path()), &master()).unwrap(), None);
+    assert_eq!(newest(&*keyring(dir.path()), &master()), None);
     let id_after = |used, hours| {
         let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
-        let vault = Vault::open(keyring(dir.path()), master(), Cipher::Aes256Gcm, used, now).unwrap();
+        let vault = open(keyring(dir.path()), master(), Cipher::Aes256Gcm, used, now).unwrap();
         vault.current_key()
     };
     assert_eq!(id_after(7, 0), 8);
@@ -152,7 +167,7 @@ fn a_changed_keyring_is_refused() {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text);
         std::fs::write(&path, changed).unwrap();
-        let opened = Vault::open(
+        let opened = open(
             keyring(dir.path()),
             master(dir.path(), "master"),
             Cipher::Aes256Gcm,
@@ -189,4 +204,42 @@ fn an_unknown_data_key_is_named() {
     let other = vault(dirs[1].path(), Cipher::Aes256Gcm);
     assert_eq!(other.open_body(NAME, sealed), Err(OpenError::UnknownKey(2)));
     assert_eq!(other.open_body(NAME, b"plain".to_vec()), Err(OpenError::Form));
+}
+
+/// A keyring that can be read and not be written.
+#[derive(Debug)]
+struct FullDisk(Box<KeyringFile>);
+
+impl KeyringStore for FullDisk {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        self.0.read()
+    }
+
+    fn replace(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[test]
+fn a_full_disk_lets_the_present_data_key_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(vault(dir.path(), Cipher::Aes256Gcm));
+    let full = || Box::new(FullDisk(keyring(dir.path())));
+    let master = || master(dir.path(), "master");
+    let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(30);
+    let vault = open(full(), master(), Cipher::Aes256Gcm, 1, later).unwrap();
+    assert_eq!(vault.current_key(), 1);
+    let sealed = vault.seal(NAME, b"body").unwrap();
+    assert_eq!(vault.open_body(NAME, sealed).unwrap(), b"body");
+    assert!(
+        matches!(vault.renew(later), Err(VaultError::File { .. })),
+        "it is tried again"
+    );
+    // Neither another cipher's key nor one that is known to be missing is gone on with.
+    assert!(open(full(), master(), Cipher::KuznyechikMgm, 1, later).is_err());
+    assert!(open(full(), master(), Cipher::Aes256Gcm, 2, later).is_err());
 }

@@ -139,6 +139,7 @@ async fn bodies(story: &Story, engine: &Engine, message: &Message, own: Option<M
         message: id,
         name,
         place,
+        sealed: message.sealed,
     };
     let kept = !matches!(message.state, Life::Finished { bodies: false, .. });
     if message.sender == Party::Gateway {
