@@ -58,11 +58,13 @@ impl Blobs {
         Ok(octets)
     }
 
-    /// Stores content durably under its digest, which is returned; one that is there already is left alone.
+    /// Stores content durably under its digest, which is returned; one that is there already is left alone, but for its name,
+    /// which an earlier call may have given without coming to sync it.
     pub(crate) fn put(&self, octets: &[u8]) -> io::Result<String> {
         let name = digest(octets);
         let path = self.path(&name);
         if self.get(&name).is_ok() {
+            self.disk.sync_dir(&self.dir)?;
             return Ok(name);
         }
         replace_file(&*self.disk, &path, octets)?;
@@ -97,8 +99,21 @@ mod tests {
         let blobs = open(&disk);
         disk.fail_sync_of(Some("/data/registry/."));
         assert!(blobs.put(b"content").is_err());
+        // In the same session too.
+        assert!(blobs.put(b"content").is_err());
         let killed = disk.after_kill();
         let name = open(&killed).put(b"content").unwrap();
         assert_eq!(open(&killed.after_crash()).get(&name).unwrap(), b"content");
+    }
+
+    #[test]
+    fn what_was_stored_without_a_sync_is_synced_when_it_is_stored_again() {
+        let disk = MemDisk::below(Path::new("/data"));
+        let blobs = open(&disk);
+        disk.fail_sync_of(Some("/data/registry/."));
+        assert!(blobs.put(b"content").is_err());
+        disk.fail_sync_of(None);
+        let name = blobs.put(b"content").unwrap();
+        assert_eq!(open(&disk.after_crash()).get(&name).unwrap(), b"content");
     }
 }
