@@ -11,7 +11,6 @@ use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
@@ -104,14 +103,15 @@ impl Drop for AdminSocket {
 async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reading, mut writing) = stream.into_split();
-    let reply = if permitted(&caller, group) {
+    let caller = Uid::from_raw(caller.uid());
+    let reply = if permitted(caller, group) {
         let mut line = Vec::new();
         let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
         tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
-        answer(engine, &line, Uid::from_raw(caller.uid())).await
+        answer(engine, &line, caller).await
     } else {
         tracing::warn!(
-            uid = caller.uid(),
+            uid = caller.as_raw(),
             "admin socket: refused a caller that is not in the socket's group"
         );
         Reply::Error("you may not administer this gateway".to_owned())
@@ -150,10 +150,10 @@ fn no_person(caller: Uid) -> Option<String> {
     }
 }
 
-/// Root, the gateway's own user, and members of the socket's group.
-fn permitted(caller: &UCred, group: Gid) -> bool {
-    let uid = Uid::from_raw(caller.uid());
-    if uid.is_root() || uid == geteuid() || caller.gid() == group.as_raw() {
+/// Root, the gateway's own user, and members of the socket's group as the machine's accounts say. What group a process of the
+/// caller runs under does not count: a program that runs under the group for everybody makes nobody an administrator.
+fn permitted(uid: Uid, group: Gid) -> bool {
+    if uid.is_root() || uid == geteuid() {
         return true;
     }
     let Ok(Some(user)) = User::from_uid(uid) else {
@@ -163,4 +163,20 @@ fn permitted(caller: &UCred, group: Gid) -> bool {
         return false;
     };
     getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_decide_who_may_administer() {
+        let nobody = User::from_name("nobody").unwrap().expect("every machine has it");
+        assert!(permitted(nobody.uid, nobody.gid), "the group of its account");
+        let other = Gid::from_raw(nobody.gid.as_raw() ^ 1);
+        assert!(!permitted(nobody.uid, other));
+        let without_account = Uid::from_raw(4_000_000_001);
+        assert!(!permitted(without_account, nobody.gid), "whatever group it runs under");
+        assert!(permitted(Uid::from_raw(0), other) && permitted(geteuid(), other));
+    }
 }
