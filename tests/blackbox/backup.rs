@@ -189,6 +189,7 @@ async fn a_backup_under_load_is_restored_and_nothing_is_sent_twice() {
     region.kill().await.unwrap();
     std::fs::rename(region.data_dir(), region.dir().join("lost")).unwrap();
 
+    std::fs::create_dir(region.data_dir()).unwrap();
     let restored = region
         .command(&["backup", "restore", &folder, "--number", "1"])
         .await
@@ -292,6 +293,15 @@ async fn a_backup_of_a_stopped_gateway_becomes_a_store_elsewhere() {
     assert!(occupied.stderr.contains("is not empty"), "{}", occupied.stderr);
     let elsewhere = region.dir().join("elsewhere");
     let restore = ["backup", "restore", &text(&folder), "--data-dir", &text(&elsewhere)];
+    if nix::unistd::geteuid().is_root() {
+        let refused = region.command(&restore).await.unwrap();
+        assert!(
+            refused.code == Some(1) && refused.stderr.contains("install -d"),
+            "{}",
+            refused.stderr
+        );
+    }
+    std::fs::create_dir(&elsewhere).unwrap();
     region.command(&restore).await.unwrap().success().unwrap();
     let verified = region
         .command(&["journal", "verify", "--dir", &text(&elsewhere)])
@@ -321,13 +331,12 @@ async fn a_damaged_backup_is_found_and_the_one_before_stays_valid() {
         assert_eq!(found.code, Some(1), "{}", found.stdout);
         assert!(found.stderr.contains(expected), "{expected}: {}", found.stderr);
         let target = region.dir().join("target");
+        std::fs::create_dir(&target).unwrap();
         let restore = ["backup", "restore", &text(&folder), "--data-dir", &text(&target)];
         let restored = region.command(&restore).await.unwrap();
         assert_eq!(restored.code, Some(1), "{}", restored.stdout);
         assert!(!target.join("FORMAT").exists(), "what is not whole is no store");
-        if target.exists() {
-            std::fs::remove_dir_all(target).unwrap();
-        }
+        std::fs::remove_dir_all(target).unwrap();
     };
     let listed = manifest(&folder, 1);
     let files = listed["files"].as_array().unwrap();
@@ -363,4 +372,86 @@ async fn a_damaged_backup_is_found_and_the_one_before_stays_valid() {
     assert!(!folder.join("set-00000002/journal/half").exists());
     assert!(!path.exists(), "one is kept");
     verify().await.success().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_still_as_it_was_backed_up_is_taken_from_the_backup_before() {
+    let (world, folder) = backed_up().await;
+    let region = &world.region;
+    let first = manifest(&folder, 1);
+    let sealed = first["files"].as_array().unwrap().iter();
+    let sealed = sealed
+        .map(|file| file["stored"].as_str().unwrap())
+        .find(|path| path.ends_with(".jsonl.zst"));
+    let path = folder.join(sealed.unwrap());
+    let mut octets = std::fs::read(&path).unwrap();
+    octets[100] ^= 1;
+    std::fs::write(&path, octets).unwrap();
+    let create = ["backup", "create", &text(&folder), "--keep", "9"];
+    let created = region.command(&create).await.unwrap().success().unwrap();
+    assert!(created.stderr.contains("is copied again"), "{}", created.stderr);
+    let verify = ["backup", "verify", &text(&folder)];
+    region.command(&verify).await.unwrap().success().unwrap();
+
+    // Nothing that another gateway's manifest names is taken up.
+    let (_theirs, elsewhere) = backed_up().await;
+    let create = ["backup", "create", &text(&elsewhere)];
+    let created = region.command(&create).await.unwrap().success().unwrap();
+    assert!(
+        created.stderr.contains("backup 1 is not taken up"),
+        "{}",
+        created.stderr
+    );
+    let set = format!("set-{:08}/", 2);
+    let files = manifest(&elsewhere, 2)["files"].as_array().unwrap().clone();
+    assert!(
+        files
+            .iter()
+            .all(|file| file["stored"].as_str().unwrap().starts_with(&set))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_cannot_be_read_costs_no_files() {
+    let (world, folder) = backed_up().await;
+    let region = &world.region;
+    let path = folder.join("manifest-00000001.json");
+    let good = std::fs::read(&path).unwrap();
+    let create = ["backup", "create", &text(&folder), "--keep", "1"];
+    for bad in [&good[..good.len() / 2], b"{}"] {
+        std::fs::write(&path, bad).unwrap();
+        let refused = region.command(&create).await.unwrap();
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        assert!(
+            refused.stderr.contains("nobody knows which files backup 1 needs"),
+            "{}",
+            refused.stderr
+        );
+    }
+    std::fs::write(&path, &good).unwrap();
+    let verify = ["backup", "verify", &text(&folder)];
+    region.command(&verify).await.unwrap().success().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_in_the_folders_are_not_followed() {
+    let (world, folder) = backed_up().await;
+    let region = &world.region;
+    let victim = region.dir().join("victim");
+    std::fs::create_dir(&victim).unwrap();
+    std::os::unix::fs::symlink(&victim, folder.join("set-00000002")).unwrap();
+    let create = ["backup", "create", &text(&folder)];
+    let refused = region.command(&create).await.unwrap();
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    std::fs::remove_file(folder.join("set-00000002")).unwrap();
+
+    let (registry, aside) = (region.data_dir().join("registry"), region.dir().join("aside"));
+    std::fs::rename(&registry, &aside).unwrap();
+    std::os::unix::fs::symlink(&aside, &registry).unwrap();
+    let refused = region.command(&create).await.unwrap();
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    std::fs::remove_file(&registry).unwrap();
+    std::fs::rename(&aside, &registry).unwrap();
+    region.command(&create).await.unwrap().success().unwrap();
+    assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
 }

@@ -46,32 +46,58 @@ pub struct BackupMade {
     pub bytes: u64,
 }
 
-/// The octets that are signed for a manifest with this digest (hexadecimal), after hashing with the algorithm of the key.
+/// Whether this is the digest of a manifest: 64 hexadecimal digits in lower case. Nothing else is signed as one.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The octets that are signed for a manifest with this digest (hexadecimal), after hashing with the algorithm of the key. The
+/// first line tells them from everything else that the key signs.
 pub fn manifest_text(digest: &str) -> Vec<u8> {
     format!("rsmev backup manifest\n{digest}\n").into_bytes()
 }
 
 /// Who needs files to stay where they are.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<(u64, BTreeMap<u64, Instant>)>);
+pub(crate) struct Holds(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    open: BTreeMap<u64, Hold>,
+}
+
+#[derive(Debug)]
+struct Hold {
+    until: Instant,
+    /// The last record of the backup.
+    through: u64,
+}
 
 impl Holds {
-    /// Begins one; returns its number.
-    pub(crate) fn begin(&self) -> u64 {
+    /// Begins one for a backup that ends with a record; returns its number.
+    pub(crate) fn begin(&self, through: u64) -> u64 {
         let mut state = self.lock();
-        state.0 += 1;
-        let number = state.0;
-        state.1.insert(number, Instant::now() + HOLD);
+        state.last += 1;
+        let (number, until) = (state.last, Instant::now() + HOLD);
+        state.open.insert(number, Hold { until, through });
         number
+    }
+
+    /// The last record of the backup that has this hold, if it has not run out.
+    pub(crate) fn through(&self, number: u64) -> Option<u64> {
+        let (state, now) = (self.lock(), Instant::now());
+        let hold = state.open.get(&number).filter(|hold| hold.until > now);
+        hold.map(|hold| hold.through)
     }
 
     /// Goes on with one; false if it has run out.
     pub(crate) fn renew(&self, number: u64) -> bool {
         let mut state = self.lock();
         let now = Instant::now();
-        match state.1.get_mut(&number).filter(|until| **until > now) {
-            Some(until) => {
-                *until = now + HOLD;
+        match state.open.get_mut(&number).filter(|hold| hold.until > now) {
+            Some(hold) => {
+                hold.until = now + HOLD;
                 true
             }
             None => false,
@@ -79,18 +105,48 @@ impl Holds {
     }
 
     pub(crate) fn end(&self, number: u64) {
-        self.lock().1.remove(&number);
+        self.lock().open.remove(&number);
     }
 
     /// Whether there is one.
     pub(crate) fn any(&self) -> bool {
         let mut state = self.lock();
         let now = Instant::now();
-        state.1.retain(|_, until| *until > now);
-        !state.1.is_empty()
+        state.open.retain(|_, hold| hold.until > now);
+        !state.open.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Instant>)> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_digests_are_taken_for_digests() {
+        assert!(is_digest(&"0a".repeat(32)));
+        for other in [
+            "",
+            &"0".repeat(63),
+            &"0".repeat(65),
+            &"A".repeat(64),
+            &format!("{}\n", "0".repeat(63)),
+        ] {
+            assert!(!is_digest(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_hold_knows_its_backup_until_it_ends() {
+        let holds = Holds::default();
+        let (one, other) = (holds.begin(7), holds.begin(9));
+        assert_eq!((holds.through(one), holds.through(other)), (Some(7), Some(9)));
+        holds.end(one);
+        assert_eq!((holds.through(one), holds.renew(one), holds.any()), (None, false, true));
+        holds.end(other);
+        assert!(!holds.any());
     }
 }

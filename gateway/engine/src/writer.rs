@@ -312,7 +312,7 @@ impl Writer {
             spool_bytes,
         } = self.store.mark();
         Ok(BackupMark {
-            hold: self.shared.holds.begin(),
+            hold: self.shared.holds.begin(position.seq),
             node: self.shared.settings.node.to_string(),
             through: position.seq,
             digest: hex::encode(position.digest),

@@ -61,6 +61,8 @@ pub(crate) enum Request {
     },
     /// It is complete but for the signature, which is the answer.
     BackupMade {
+        /// Number of the hold on the files.
+        hold: u64,
         /// What it is.
         made: BackupMade,
     },
@@ -328,7 +330,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         | Request::RegistryFiles => look(engine, &request),
         Request::BackupBegin => to_json(engine.begin_backup().await.map_err(text)?),
         Request::BackupGoesOn { hold } => to_json(engine.go_on_with_backup(hold)),
-        Request::BackupMade { made } => to_json(engine.vouch_for_backup(made, by).await.map_err(text)?),
+        Request::BackupMade { hold, made } => to_json(engine.vouch_for_backup(hold, made, by).await.map_err(text)?),
         Request::BackupEnd { hold } => {
             engine.end_backup(hold);
             to_json(())

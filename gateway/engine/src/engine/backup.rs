@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 
 use super::Engine;
-use crate::backup::{BackupMade, BackupMark, manifest_text};
+use crate::backup::{BackupMade, BackupMark, is_digest, manifest_text};
 use crate::command::Refusal;
 use crate::event::Person;
 use crate::restored::{self, UpstreamHold};
@@ -33,11 +33,19 @@ impl Engine {
         self.shared.holds.end(hold);
     }
 
-    /// Journals a backup that is complete but for the signature of its manifest, which is returned in hexadecimal.
+    /// Journals a backup that is complete but for the signature of its manifest, which is returned in hexadecimal. Signed is
+    /// the digest of a manifest, and only for a backup that was begun here and has its hold still.
     ///
     /// # Errors
-    /// `NotDone` if the key cannot sign, `Unavailable`.
-    pub async fn vouch_for_backup(&self, made: BackupMade, by: &str) -> Result<String, Refusal> {
+    /// `NotDone` if there is no such backup, if this is no digest, or if the key cannot sign; `Unavailable`.
+    pub async fn vouch_for_backup(&self, hold: u64, made: BackupMade, by: &str) -> Result<String, Refusal> {
+        if !is_digest(&made.manifest) {
+            return Err(Refusal::NotDone("that is not the digest of a manifest".to_owned()));
+        }
+        if self.shared.holds.through(hold) != Some(made.through) {
+            let why = format!("no backup that ends with record {} is being made", made.through);
+            return Err(Refusal::NotDone(why));
+        }
         let text = manifest_text(&made.manifest);
         let (_, signature) = self.aside(move |engine| engine.sign(&text)).await?;
         let by = by.to_owned();

@@ -4,19 +4,20 @@
 //! none of them. Nearly all are closed for good: those that the backup before has, with the same length and time of change,
 //! are not copied again.
 
-use std::fs::{self, DirBuilder, File, Metadata, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::fs::{File, Metadata, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use engine::units::show_size;
 use engine::{BackupMade, BackupMark};
+use gost::Certificate;
 
-use super::folder::{
-    Extent, Folder, Found, Owner, copy, make_folders, manifest_name, put, set_name, signature_name, sync,
-};
-use super::manifest::{self, Entry, Manifest};
-use super::{NOT_IN_IT, summary};
+use super::folder::{Extent, Folder, Found, copy, digest_of, manifest_name, put, set_name, signature_name};
+use super::manifest::{self, Entry, Manifest, check_signature};
+use super::root::{Owner, Root};
+use super::{NOT_IN_IT, prune, summary};
 use crate::failure::Failure;
 use crate::operator::Request;
 use crate::output::{Out, remark};
@@ -28,20 +29,23 @@ const RENEW: Duration = Duration::from_mins(1);
 /// How long a segment that was closed just now may take to be sealed; after that it is taken as it is.
 const SEALING: Duration = Duration::from_mins(1);
 const SEALING_LOOK: Duration = Duration::from_millis(50);
+/// Held by the backup that is being made.
+const LOCK: &str = "LOCK";
+const KEYRING: &str = "keys/keyring.json";
 
 /// Carries the command out.
 pub(crate) fn run(settings: &Settings, dir: &Path, keep: usize, out: &mut Out) -> Result<(), Failure> {
     let data_dir = &settings.node.data_dir;
-    make(dir, data_dir)?;
+    let data = Root::open(data_dir).map_err(|error| Failure::file(data_dir, error))?;
+    let folder = make(dir, &data)?;
     let store = Store::open(settings)?;
-    let done = locked(dir).and_then(|_lock| {
+    let done = locked(&folder).and_then(|_lock| {
         let mark: BackupMark = store.ask(Request::BackupBegin)?;
         let job = Job {
             store: &store,
-            folder: Folder::new(dir),
-            dir,
-            data_dir,
-            owner: Owner::of(dir).map_err(|error| Failure::file(dir, error))?,
+            owner: folder.root.owner().map_err(|error| Failure::file(dir, error))?,
+            folder: &folder,
+            data: &data,
             mark: &mark,
         };
         let made = job.run(keep);
@@ -56,22 +60,22 @@ pub(crate) fn run(settings: &Settings, dir: &Path, keep: usize, out: &mut Out) -
 }
 
 /// The folder; a new one belongs to the data's owner.
-fn make(dir: &Path, data_dir: &Path) -> Result<(), Failure> {
-    if dir.is_dir() {
-        return Ok(());
+fn make(dir: &Path, data: &Root) -> Result<Folder, Failure> {
+    let failed = |error| Failure::file(dir, error);
+    match Root::make(dir, 0o700).map_err(failed)? {
+        Some(root) => {
+            data.owner().and_then(|owner| root.give(owner)).map_err(failed)?;
+            Ok(Folder { root })
+        }
+        None => Folder::open(dir),
     }
-    let made = DirBuilder::new()
-        .mode(0o700)
-        .create(dir)
-        .and_then(|()| Owner::of(data_dir))
-        .and_then(|owner| owner.give(dir));
-    made.map_err(|error| Failure::file(dir, error))
 }
 
 /// One backup at a time.
-fn locked(dir: &Path) -> Result<File, Failure> {
-    let path = dir.join("LOCK");
-    let file = File::options().create(true).append(true).open(&path);
+fn locked(folder: &Folder) -> Result<File, Failure> {
+    let path = folder.path(LOCK);
+    let owner = folder.root.owner();
+    let file = owner.and_then(|owner| folder.root.lock_file(LOCK, owner));
     let file = file.map_err(|error| Failure::file(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -86,13 +90,26 @@ struct Wanted {
     path: String,
     /// So many octets of it, if it is still being written.
     first: Option<u64>,
+    /// Opened already, because a busy gateway puts another in its place: a segment that is sealed, a snapshot that makes room
+    /// for a younger one.
+    file: Option<File>,
+}
+
+impl Wanted {
+    /// All of a file that stays.
+    fn whole(path: String) -> Self {
+        Self {
+            path,
+            first: None,
+            file: None,
+        }
+    }
 }
 
 struct Job<'a> {
     store: &'a Store,
-    folder: Folder,
-    dir: &'a Path,
-    data_dir: &'a Path,
+    folder: &'a Folder,
+    data: &'a Root,
     owner: Owner,
     mark: &'a BackupMark,
 }
@@ -100,17 +117,9 @@ struct Job<'a> {
 impl Job<'_> {
     /// Makes the backup; returns its manifest and how many octets were copied.
     fn run(&self, keep: usize) -> Result<(Manifest, u64), Failure> {
-        self.clear_away()?;
+        prune::clear_away(self.folder)?;
         let previous = match self.folder.numbers()?.last() {
-            Some(number) => match self.folder.manifest(Some(*number)) {
-                Ok(found) => Some(found),
-                Err(failure) => {
-                    remark(format_args!(
-                        "the backup before is of no use, everything is copied: {failure}"
-                    ));
-                    None
-                }
-            },
+            Some(number) => self.reusable(self.folder.manifest(Some(*number))?),
             None => None,
         };
         let newest = self
@@ -123,12 +132,9 @@ impl Job<'_> {
         let mut copied = 0;
         let mut renewed = Instant::now();
         let mut files = Vec::new();
-        let mut wanted = self.wanted()?;
-        // What a busy gateway replaces goes first: the live journal segment is sealed, snapshots make room for younger ones.
-        wanted.sort_by_key(|wanted| wanted.first.is_none() && !wanted.path.starts_with("snapshot/"));
-        for wanted in wanted {
+        for wanted in self.wanted()? {
             let mut each = || self.go_on(&mut renewed);
-            let (entry, new) = self.bring(&wanted, previous.as_ref(), number, &mut each)?;
+            let (entry, new) = self.bring(wanted, previous.as_ref(), number, &mut each)?;
             copied += new;
             files.push(entry);
         }
@@ -137,8 +143,27 @@ impl Job<'_> {
         let before = previous.map(|found| found.digest);
         let manifest = Manifest::new(number, self.mark, before, files);
         self.publish(&manifest)?;
-        self.prune(keep)?;
+        prune::prune(self.folder, keep)?;
         Ok((manifest, copied))
+    }
+
+    /// The backup before, if this gateway has signed it: what another one names is not taken for what was backed up.
+    fn reusable(&self, found: Found) -> Option<Found> {
+        let ours = hex::decode(&self.mark.certificate).map_err(|error| error.to_string());
+        let ours = ours.and_then(|der| Certificate::from_der(&der).map_err(|error| error.to_string()));
+        let checked = ours
+            .and_then(|ours| found.manifest.signer(&[ours]))
+            .and_then(|signer| check_signature(&found.digest, &found.signature, &signer));
+        match checked {
+            Ok(()) => Some(found),
+            Err(why) => {
+                let number = found.manifest.number;
+                remark(format_args!(
+                    "backup {number} is not taken up, everything is copied: {why}"
+                ));
+                None
+            }
+        }
     }
 
     /// Tells the engine now and then that the files are still needed.
@@ -147,6 +172,10 @@ impl Job<'_> {
             return Ok(());
         }
         *renewed = Instant::now();
+        self.go_on_now()
+    }
+
+    fn go_on_now(&self) -> Result<(), Failure> {
         let hold = self.mark.hold;
         match self.store.ask(Request::BackupGoesOn { hold })? {
             true => Ok(()),
@@ -158,13 +187,10 @@ impl Job<'_> {
 
     /// Everything that makes the moment up.
     fn wanted(&self) -> Result<Vec<Wanted>, Failure> {
-        let whole = |path: String| Wanted { path, first: None };
-        let mut wanted = vec![whole("FORMAT".to_owned())];
-        wanted.extend(self.journal()?.into_iter().map(whole));
-        wanted.push(Wanted {
-            path: format!("journal/{:020}.journal", self.mark.live_first),
-            first: Some(self.mark.live_bytes),
-        });
+        let whole = Wanted::whole;
+        // What is replaced soonest is opened first.
+        let mut wanted: Vec<_> = self.snapshot()?.into_iter().collect();
+        wanted.extend(self.journal()?);
         let spool = self.numbered("spool", ".spool")?;
         let closed = spool
             .into_iter()
@@ -173,10 +199,9 @@ impl Job<'_> {
         wanted.push(Wanted {
             path: format!("spool/{:020}.spool", self.mark.spool_segment),
             first: Some(self.mark.spool_bytes),
+            file: None,
         });
-        let snapshots = self.numbered("snapshot", ".snapshot")?;
-        let newest = snapshots.into_iter().rfind(|(seq, _)| *seq <= self.mark.through);
-        wanted.extend(newest.map(|(_, name)| whole(format!("snapshot/{name}"))));
+        wanted.push(whole("FORMAT".to_owned()));
         let is_content = |name: &String| name.len() == 64 && name.bytes().all(|octet| octet.is_ascii_hexdigit());
         let registry = self.names("registry")?;
         wanted.extend(
@@ -186,44 +211,79 @@ impl Job<'_> {
                 .map(|name| whole(format!("registry/{name}"))),
         );
         // Data keys of the bodies, wrapped by the master key.
-        if self.data_dir.join("keys/keyring.json").is_file() {
-            wanted.push(whole("keys/keyring.json".to_owned()));
+        match self.data.read(KEYRING) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::file(&self.data.path(KEYRING), error)),
+            Ok(_) => wanted.push(whole(KEYRING.to_owned())),
         }
         wanted.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(wanted)
     }
 
-    /// The journal's closed segments; one that is being sealed is waited for.
-    fn journal(&self) -> Result<Vec<String>, Failure> {
+    /// The journal to the moment; a segment that is being sealed is waited for.
+    fn journal(&self) -> Result<Vec<Wanted>, Failure> {
+        let name = format!("{:020}.journal", self.mark.live_first);
+        let live = self.opened("journal", &name, Some(self.mark.live_bytes));
+        let live = live.map_err(|error| Failure::file(&self.data.path(&name), error))?;
         let begun = Instant::now();
         loop {
             let before_live = |(first, _): &(u64, String)| *first < self.mark.live_first;
-            let raw: Vec<_> = self
-                .numbered("journal", ".journal")?
-                .into_iter()
-                .filter(before_live)
-                .collect();
+            let raw = self.numbered("journal", ".journal")?.into_iter().filter(before_live);
             let sealed = self.numbered("journal", ".jsonl.zst")?.into_iter().filter(before_live);
-            let is_raw = |first: u64| raw.iter().any(|(other, _)| *other == first);
-            if raw.is_empty() || begun.elapsed() > SEALING {
-                let sealed: Vec<_> = sealed.filter(|(first, _)| !is_raw(*first)).collect();
-                let names = sealed.into_iter().chain(raw).map(|(_, name)| format!("journal/{name}"));
-                return Ok(names.collect());
+            let (raw, sealed): (Vec<_>, Vec<_>) = (raw.collect(), sealed.collect());
+            if (raw.is_empty() || begun.elapsed() > SEALING)
+                && let Some(mut wanted) = self.segments(&raw, sealed)?
+            {
+                wanted.push(live);
+                return Ok(wanted);
             }
             std::thread::sleep(SEALING_LOOK);
         }
     }
 
-    fn names(&self, folder: &str) -> Result<Vec<String>, Failure> {
-        let path = self.data_dir.join(folder);
-        let listed = fs::read_dir(&path).map_err(|error| Failure::file(&path, error))?;
-        let mut names = Vec::new();
-        for entry in listed {
-            let name = entry.map_err(|error| Failure::file(&path, error))?.file_name();
-            names.extend(name.into_string());
+    /// These closed segments; none if one of them has been sealed since they were listed.
+    fn segments(&self, raw: &[(u64, String)], sealed: Vec<(u64, String)>) -> Result<Option<Vec<Wanted>>, Failure> {
+        let alone = |(first, _): &(u64, String)| raw.iter().all(|(other, _)| other != first);
+        let sealed = sealed.into_iter().filter(alone);
+        let mut wanted: Vec<_> = sealed
+            .map(|(_, name)| Wanted::whole(format!("journal/{name}")))
+            .collect();
+        for (_, name) in raw {
+            match self.opened("journal", name, None) {
+                Ok(opened) => wanted.push(opened),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Failure::file(&self.data.path(name), error)),
+            }
         }
-        names.sort();
-        Ok(names)
+        Ok(Some(wanted))
+    }
+
+    /// A file that may be replaced before its turn comes.
+    fn opened(&self, folder: &str, name: &str, first: Option<u64>) -> io::Result<Wanted> {
+        let path = format!("{folder}/{name}");
+        let file = Some(self.data.read(&path)?);
+        Ok(Wanted { path, first, file })
+    }
+
+    /// The newest snapshot that is not of a later moment.
+    fn snapshot(&self) -> Result<Option<Wanted>, Failure> {
+        loop {
+            let snapshots = self.numbered("snapshot", ".snapshot")?;
+            let newest = snapshots.into_iter().rfind(|(seq, _)| *seq <= self.mark.through);
+            let Some((_, name)) = newest else { return Ok(None) };
+            match self.opened("snapshot", &name, None) {
+                Ok(opened) => return Ok(Some(opened)),
+                // It has just made room for younger ones.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Failure::file(&self.data.path(&name), error)),
+            }
+        }
+    }
+
+    fn names(&self, folder: &str) -> Result<Vec<String>, Failure> {
+        let listed = self.data.list(folder);
+        let listed = listed.map_err(|error| Failure::file(&self.data.path(folder), error))?;
+        Ok(listed.into_iter().map(|entry| entry.name).collect())
     }
 
     /// Files that are named by a number, in its order.
@@ -235,35 +295,48 @@ impl Job<'_> {
     /// Brings a file into the backup; tells how many octets were copied.
     fn bring(
         &self,
-        wanted: &Wanted,
+        wanted: Wanted,
         previous: Option<&Found>,
         number: u64,
         each: &mut dyn FnMut() -> Result<(), Failure>,
     ) -> Result<(Entry, u64), Failure> {
-        let from = self.data_dir.join(&wanted.path);
-        let metadata = fs::metadata(&from).map_err(|error| Failure::file(&from, error))?;
-        let modified = wanted.first.is_none().then(|| changed(&metadata));
-        let bytes = wanted.first.unwrap_or(metadata.len());
+        let Wanted { path, first, file } = wanted;
+        let from = self.data.path(&path);
+        let source = file.map_or_else(|| self.data.read(&path), Ok);
+        let source = source.map_err(|error| Failure::file(&from, error))?;
+        let metadata = source.metadata().map_err(|error| Failure::file(&from, error))?;
+        let modified = first.is_none().then(|| changed(&metadata));
+        let bytes = first.unwrap_or(metadata.len());
         let known = previous.and_then(|found| {
-            let entry = found.manifest.files.iter().find(|file| file.path == wanted.path)?;
-            let same = modified.is_some() && entry.modified == modified && entry.bytes == bytes;
-            let there = fs::metadata(self.folder.path(&entry.stored)).is_ok_and(|there| there.len() == bytes);
-            (same && there).then(|| entry.clone())
+            let entry = found.manifest.files.iter().find(|file| file.path == path)?;
+            (modified.is_some() && entry.modified == modified && entry.bytes == bytes).then_some(entry)
         });
         if let Some(entry) = known {
-            return Ok((entry, 0));
+            // What has become of it meanwhile only its octets tell.
+            match digest_of(&self.folder.root, &entry.stored, each) {
+                Ok((digest, length)) if digest == entry.digest && length == bytes => return Ok((entry.clone(), 0)),
+                Ok(_) => remark(format_args!(
+                    "{} is not what was backed up as {path}; it is copied again",
+                    self.folder.path(&entry.stored).display()
+                )),
+                Err(failure) => {
+                    self.go_on_now()?;
+                    remark(format_args!("{path} is copied again: {failure}"));
+                }
+            }
         }
-        let stored = format!("{}/{}", set_name(number), wanted.path);
-        let to = self.folder.path(&stored);
-        let above = to.parent().unwrap_or(self.dir);
-        make_folders(self.dir, above, self.owner).map_err(|error| Failure::file(above, error))?;
-        let extent = match wanted.first {
+        let stored = format!("{}/{path}", set_name(number));
+        let above = stored.rsplit_once('/').map_or("", |(above, _)| above);
+        let made = self.folder.root.make_folders(above, self.owner);
+        made.map_err(|error| Failure::file(&self.folder.path(above), error))?;
+        let extent = match first {
             Some(first) => Extent::First(first),
             None => Extent::Whole(bytes),
         };
-        let digest = copy(&from, &to, extent, self.owner, each)?;
+        let place = (&self.folder.root, stored.as_str());
+        let digest = copy(source, &from, place, extent, self.owner, each)?;
         let entry = Entry {
-            path: wanted.path.clone(),
+            path,
             stored,
             bytes,
             digest,
@@ -274,16 +347,16 @@ impl Job<'_> {
 
     /// Makes the names of the new files durable.
     fn sync_set(&self, number: u64) -> Result<(), Failure> {
-        let set = self.folder.path(&set_name(number));
-        let mut folders = vec![self.dir.to_owned(), set.clone()];
-        for entry in fs::read_dir(&set).map_err(|error| Failure::file(&set, error))? {
-            let path = entry.map_err(|error| Failure::file(&set, error))?.path();
-            folders.extend(path.is_dir().then_some(path));
+        let set = set_name(number);
+        let root = &self.folder.root;
+        let failed = |error| Failure::file(&self.folder.path(&set), error);
+        for entry in root.list(&set).map_err(failed)? {
+            if entry.is_folder {
+                root.sync(&format!("{set}/{}", entry.name)).map_err(failed)?;
+            }
         }
-        for folder in folders {
-            sync(&folder).map_err(|error| Failure::file(&folder, error))?;
-        }
-        Ok(())
+        root.sync(&set).map_err(failed)?;
+        root.sync("").map_err(failed)
     }
 
     /// Has the manifest signed and puts it in its place: from here on this is the newest backup.
@@ -296,62 +369,14 @@ impl Job<'_> {
             files: manifest.files.len() as u64,
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
         };
-        let signature: String = self.store.ask(Request::BackupMade { made })?;
-        let number = manifest.number;
-        put(
-            self.dir,
-            &signature_name(number),
-            format!("{signature}\n").as_bytes(),
-            self.owner,
-        )?;
-        put(self.dir, &manifest_name(number), &text, self.owner)
-    }
-
-    /// Removes what an interrupted backup left.
-    fn clear_away(&self) -> Result<(), Failure> {
-        let numbers = self.folder.numbers()?;
-        let used = self.used(&numbers)?;
-        for number in self.folder.sets()? {
-            if !numbers.contains(&number)
-                && !used
-                    .iter()
-                    .any(|path| path.starts_with(self.folder.path(&set_name(number))))
-            {
-                let set = self.folder.path(&set_name(number));
-                fs::remove_dir_all(&set).map_err(|error| Failure::file(&set, error))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes older backups, and the files that only they need.
-    fn prune(&self, keep: usize) -> Result<(), Failure> {
-        let mut numbers = self.folder.numbers()?;
-        let kept = numbers.split_off(numbers.len().saturating_sub(keep.max(1)));
-        let used = self.used(&kept)?;
-        for number in numbers {
-            for name in [manifest_name(number), signature_name(number)] {
-                let path = self.folder.path(&name);
-                fs::remove_file(&path).map_err(|error| Failure::file(&path, error))?;
-            }
-        }
-        sync(self.dir).map_err(|error| Failure::file(self.dir, error))?;
-        for number in self.folder.sets()? {
-            let set = self.folder.path(&set_name(number));
-            remove_unused(&set, &used).map_err(|error| Failure::file(&set, error))?;
-        }
-        Ok(())
-    }
-
-    /// Where the files of these backups lie. A manifest that cannot be read names none.
-    fn used(&self, numbers: &[u64]) -> Result<std::collections::BTreeSet<PathBuf>, Failure> {
-        let mut used = std::collections::BTreeSet::new();
-        for number in numbers {
-            if let Ok(found) = self.folder.manifest(Some(*number)) {
-                used.extend(found.manifest.files.iter().map(|file| self.folder.path(&file.stored)));
-            }
-        }
-        Ok(used)
+        let signature: String = self.store.ask(Request::BackupMade {
+            hold: self.mark.hold,
+            made,
+        })?;
+        let (number, root) = (manifest.number, &self.folder.root);
+        let signature = format!("{signature}\n");
+        put(root, &signature_name(number), signature.as_bytes(), self.owner)?;
+        put(root, &manifest_name(number), &text, self.owner)
     }
 }
 
@@ -361,21 +386,4 @@ fn changed(metadata: &Metadata) -> i64 {
         .mtime()
         .saturating_mul(1_000_000_000)
         .saturating_add(metadata.mtime_nsec())
-}
-
-/// Removes the files of a folder that are not used, and the folder itself if nothing is left.
-fn remove_unused(folder: &Path, used: &std::collections::BTreeSet<PathBuf>) -> std::io::Result<()> {
-    let mut empty = true;
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            remove_unused(&path, used)?;
-            empty &= !path.exists();
-        } else if used.contains(&path) {
-            empty = false;
-        } else {
-            fs::remove_file(&path)?;
-        }
-    }
-    if empty { fs::remove_dir(folder) } else { Ok(()) }
 }

@@ -1,21 +1,25 @@
 //! The folder of backups: what lies in it, and files that come into it or leave it for good.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use streebog::{Digest as _, Streebog256};
 
 use super::manifest::{self, Manifest};
+use super::root::{Owner, Root};
 use crate::failure::Failure;
 
 /// Octets that are copied at once.
 const PIECE: usize = 1 << 20;
+/// Bound of a manifest in octets: a file takes some three hundred.
+const MANIFEST: u64 = 256 << 20;
+/// Bound of a signature in octets.
+const SIGNATURE: u64 = 4096;
 
 /// A folder with backups.
 pub(super) struct Folder {
-    dir: PathBuf,
+    pub(super) root: Root,
 }
 
 /// A manifest as it lies in the folder.
@@ -26,33 +30,15 @@ pub(super) struct Found {
     pub(super) signature: String,
 }
 
-/// Owner and group that what is made is given to, if we are root.
-#[derive(Clone, Copy)]
-pub(super) struct Owner(Option<(u32, u32)>);
-
-impl Owner {
-    /// The owner of a file or folder.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        let root = nix::unistd::geteuid().is_root();
-        Ok(Self(root.then(|| (metadata.uid(), metadata.gid()))))
-    }
-
-    pub(super) fn give(self, path: &Path) -> io::Result<()> {
-        match self.0 {
-            Some((user, group)) => std::os::unix::fs::chown(path, Some(user), Some(group)),
-            None => Ok(()),
-        }
-    }
-}
-
 impl Folder {
-    pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+    pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
+        let root = Root::open(dir).map_err(|error| Failure::file(dir, error))?;
+        Ok(Self { root })
     }
 
+    /// A place in the folder, for messages and for reading what was checked.
     pub(super) fn path(&self, place: &str) -> PathBuf {
-        self.dir.join(place)
+        self.root.path(place)
     }
 
     /// Numbers of the backups that have a manifest, in order.
@@ -66,15 +52,12 @@ impl Folder {
     }
 
     fn numbered(&self, before: &str, after: &str) -> Result<Vec<u64>, Failure> {
-        let listed = fs::read_dir(&self.dir).map_err(|error| Failure::file(&self.dir, error))?;
-        let mut numbers = Vec::new();
-        for entry in listed {
-            let name = entry.map_err(|error| Failure::file(&self.dir, error))?.file_name();
-            let number: Option<u64> = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(before)?.strip_suffix(after)?.parse().ok());
-            numbers.extend(number);
-        }
+        let listed = self
+            .root
+            .list("")
+            .map_err(|error| Failure::file(&self.path(""), error))?;
+        let number = |name: &str| name.strip_prefix(before)?.strip_suffix(after)?.parse().ok();
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|entry| number(&entry.name)).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -84,20 +67,29 @@ impl Folder {
         let number = match number {
             Some(number) => number,
             None => self.numbers()?.pop().ok_or_else(|| {
-                Failure::refused(format!("{}: there is no backup in this folder", self.dir.display()))
+                Failure::refused(format!(
+                    "{}: there is no backup in this folder",
+                    self.path("").display()
+                ))
             })?,
         };
-        let path = self.path(&manifest_name(number));
-        let octets = fs::read(&path).map_err(|error| Failure::file(&path, error))?;
+        let name = manifest_name(number);
+        let path = self.path(&name);
+        let octets = self
+            .root
+            .read_small(&name, MANIFEST)
+            .map_err(|error| Failure::file(&path, error))?;
         let manifest = Manifest::parse(&octets).map_err(|error| Failure::file(&path, error))?;
         if manifest.number != number {
             return Err(Failure::file(&path, "it is that of another backup"));
         }
-        let signature = self.path(&signature_name(number));
+        let name = signature_name(number);
+        let signature = self.root.read_small(&name, SIGNATURE);
+        let signature = signature.and_then(|octets| String::from_utf8(octets).map_err(io::Error::other));
         Ok(Found {
             manifest,
             digest: manifest::digest(&octets),
-            signature: fs::read_to_string(&signature).map_err(|error| Failure::file(&signature, error))?,
+            signature: signature.map_err(|error| Failure::file(&self.path(&name), error))?,
         })
     }
 }
@@ -123,26 +115,20 @@ pub(super) enum Extent {
     Whole(u64),
 }
 
-/// Copies the first octets of a file, durably but for the name; returns their digest in hexadecimal. `each` is called now
-/// and then.
+/// Copies the first octets of an open file to a place, durably but for the name; returns their digest in hexadecimal. `from`
+/// names the file for messages; `each` is called now and then.
 pub(super) fn copy(
+    source: File,
     from: &Path,
-    to: &Path,
+    (root, place): (&Root, &str),
     extent: Extent,
     owner: Owner,
     each: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<String, Failure> {
     let (Extent::First(bytes) | Extent::Whole(bytes)) = extent;
-    let mut source = File::open(from)
-        .map_err(|error| Failure::file(from, error))?
-        .take(bytes);
-    let mut target = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)
-        .map_err(|error| Failure::file(to, error))?;
-    owner.give(to).map_err(|error| Failure::file(to, error))?;
+    let to = root.path(place);
+    let mut source = source.take(bytes);
+    let mut target = root.create(place, owner).map_err(|error| Failure::file(&to, error))?;
     let (mut hash, mut piece, mut copied) = (Streebog256::new(), vec![0; PIECE], 0);
     loop {
         match source.read(&mut piece).map_err(|error| Failure::file(from, error))? {
@@ -151,7 +137,7 @@ pub(super) fn copy(
                 hash.update(&piece[..read]);
                 target
                     .write_all(&piece[..read])
-                    .map_err(|error| Failure::file(to, error))?;
+                    .map_err(|error| Failure::file(&to, error))?;
                 copied += read as u64;
             }
         }
@@ -168,60 +154,44 @@ pub(super) fn copy(
     if copied != bytes {
         return Err(Failure::file(from, format!("it ends after {copied} of {bytes} octets")));
     }
-    target.sync_all().map_err(|error| Failure::file(to, error))?;
+    target.sync_all().map_err(|error| Failure::file(&to, error))?;
     Ok(hex::encode(hash.finalize()))
 }
 
-/// Digest and length of a file, the former in hexadecimal.
-pub(super) fn digest_of(path: &Path) -> io::Result<(String, u64)> {
-    let (mut file, mut hash, mut piece, mut bytes) = (File::open(path)?, Streebog256::new(), vec![0; PIECE], 0);
+/// Digest and length of what lies at a place, the former in hexadecimal; `each` is called now and then.
+pub(super) fn digest_of(
+    root: &Root,
+    place: &str,
+    each: &mut dyn FnMut() -> Result<(), Failure>,
+) -> Result<(String, u64), Failure> {
+    let failed = |error| Failure::file(&root.path(place), error);
+    let mut file = root.read(place).map_err(failed)?;
+    let (mut hash, mut piece, mut bytes) = (Streebog256::new(), vec![0; PIECE], 0);
     loop {
-        match file.read(&mut piece)? {
+        match file.read(&mut piece).map_err(failed)? {
             0 => return Ok((hex::encode(hash.finalize()), bytes)),
             read => {
                 hash.update(&piece[..read]);
                 bytes += read as u64;
             }
         }
+        each()?;
     }
 }
 
 /// Puts a small file in its place in one step, durably.
-pub(super) fn put(dir: &Path, name: &str, text: &[u8], owner: Owner) -> Result<(), Failure> {
-    let (draft, path) = (dir.join(format!("{name}.tmp")), dir.join(name));
+pub(super) fn put(root: &Root, name: &str, text: &[u8], owner: Owner) -> Result<(), Failure> {
+    let draft = format!("{name}.tmp");
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        owner.give(&draft)?;
+        match root.remove(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = root.create(&draft, owner)?;
         file.write_all(text)?;
         file.sync_all()?;
-        fs::rename(&draft, &path)?;
-        sync(dir)
+        root.rename(&draft, name)?;
+        root.sync("")
     };
-    write().map_err(|error| Failure::file(&path, error))
-}
-
-/// Makes a folder with those above it that are below `root`.
-pub(super) fn make_folders(root: &Path, folder: &Path, owner: Owner) -> io::Result<()> {
-    if folder == root || folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(above) = folder.parent() {
-        make_folders(root, above, owner)?;
-    }
-    DirBuilder::new().mode(0o700).create(folder)?;
-    owner.give(folder)?;
-    if let Some(above) = folder.parent() {
-        sync(above)?;
-    }
-    Ok(())
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    write().map_err(|error| Failure::file(&root.path(name), error))
 }

@@ -121,6 +121,30 @@ pub(super) fn check_signature(digest: &str, signature: &str, signer: &Certificat
         .map_err(|_| "the signature does not verify".to_owned())
 }
 
+/// See [`crate::fuzz_bodies::manifest`].
+pub(crate) fn fuzz_body(octets: &[u8]) {
+    let Ok(manifest) = Manifest::parse(octets) else { return };
+    let root = Path::new("backup");
+    for file in &manifest.files {
+        for place in [&file.path, &file.stored] {
+            let path = root.join(place);
+            let mut inside = path.components().skip(1).peekable();
+            assert!(path.starts_with(root) && inside.peek().is_some());
+            assert!(inside.all(|component| matches!(component, Component::Normal(_))));
+        }
+    }
+    let written = serde_json::to_vec(&manifest).expect("plain data");
+    assert_eq!(Manifest::parse(&written).as_ref(), Ok(&manifest));
+    if let Ok(signer) = manifest.signer(&[]) {
+        let digest = digest(octets);
+        assert!(manifest.signer(std::slice::from_ref(&signer)).is_ok());
+        assert!(
+            check_signature(&digest, &digest, &signer).is_err(),
+            "nobody has signed it"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

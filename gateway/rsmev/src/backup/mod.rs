@@ -13,8 +13,10 @@
 pub(crate) mod create;
 mod disk;
 mod folder;
-mod manifest;
+pub(crate) mod manifest;
+mod prune;
 pub(crate) mod restore;
+mod root;
 pub(crate) mod verify;
 
 use engine::units::show_size;

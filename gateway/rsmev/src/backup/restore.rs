@@ -1,15 +1,14 @@
 //! `rsmev backup restore`: a backup becomes a data directory. The storage header comes last, so that what was interrupted
 //! is not taken for a store; the note beside it keeps messages from going to upstreams until a person says so.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use engine::RestoredNote;
 use jiff::Timestamp;
 
-use super::folder::{Extent, Folder, Owner, copy, make_folders, put, sync};
+use super::folder::{Extent, Folder, copy, put};
 use super::manifest::Entry;
+use super::root::{Owner, Root};
 use super::{NOT_IN_IT, summary, verify};
 use crate::cli::BackupPlace;
 use crate::failure::Failure;
@@ -23,17 +22,17 @@ const FOLDERS: [&str; 4] = ["journal", "spool", "snapshot", "registry"];
 
 /// Carries the command out.
 pub(crate) fn run(place: &BackupPlace, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
-    let folder = Folder::new(&place.dir);
+    let folder = Folder::open(&place.dir)?;
     let (found, signer) = verify::open(&folder, place)?;
     let manifest = &found.manifest;
-    let owner = target(data_dir)?;
+    let (target, owner) = target(data_dir)?;
     let (headers, files): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| file.path == HEADER);
     for name in FOLDERS {
-        let path = data_dir.join(name);
-        make_folders(data_dir, &path, owner).map_err(|error| Failure::file(&path, error))?;
+        let made = target.make_folders(name, owner);
+        made.map_err(|error| Failure::file(&target.path(name), error))?;
     }
     for file in files {
-        bring(&folder, file, data_dir, owner)?;
+        bring(&folder, file, &target, owner)?;
     }
     let note = RestoredNote {
         manifest: found.digest.clone(),
@@ -44,11 +43,11 @@ pub(crate) fn run(place: &BackupPlace, data_dir: &Path, out: &mut Out) -> Result
     let path = RestoredNote::path(data_dir);
     let text = serde_json::to_vec(&note).map_err(|error| Failure::file(&path, error))?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    put(data_dir, name, &text, owner)?;
+    put(&target, name, &text, owner)?;
     for file in headers {
-        bring(&folder, file, data_dir, owner)?;
+        bring(&folder, file, &target, owner)?;
     }
-    sync(data_dir).map_err(|error| Failure::file(data_dir, error))?;
+    target.sync("").map_err(|error| Failure::file(data_dir, error))?;
     out.line(format_args!(
         "{}, is restored to {}.",
         summary(manifest),
@@ -61,30 +60,44 @@ pub(crate) fn run(place: &BackupPlace, data_dir: &Path, out: &mut Out) -> Result
     )?)
 }
 
-/// The folder, which must have nothing in it, and its owner.
-fn target(data_dir: &Path) -> Result<Owner, Failure> {
+/// The folder, which must have nothing in it, and its owner. Root makes none: it would be root's, and the gateway could not
+/// write to its own store.
+fn target(data_dir: &Path) -> Result<(Root, Owner), Failure> {
     let failed = |error| Failure::file(data_dir, error);
-    if data_dir.is_dir() {
-        let mut there = fs::read_dir(data_dir).map_err(failed)?;
-        if there.next().is_some() {
-            return Err(Failure::file(data_dir, "is not empty; restore into an empty folder"));
+    if !data_dir.exists() {
+        if nix::unistd::geteuid().is_root() {
+            return Err(Failure::file(
+                data_dir,
+                "is not there; make it for the gateway's account first, for example with install -d -m 750 -o rsmev -g rsmev",
+            ));
         }
-    } else {
-        fs::DirBuilder::new().mode(0o750).create(data_dir).map_err(failed)?;
+        Root::make(data_dir, 0o750).map_err(failed)?;
     }
-    Owner::of(data_dir).map_err(failed)
+    let root = Root::open(data_dir).map_err(failed)?;
+    if !root.list("").map_err(failed)?.is_empty() {
+        return Err(Failure::file(data_dir, "is not empty; restore into an empty folder"));
+    }
+    let owner = root.owner().map_err(failed)?;
+    Ok((root, owner))
 }
 
-fn bring(folder: &Folder, file: &Entry, data_dir: &Path, owner: Owner) -> Result<(), Failure> {
-    let to = data_dir.join(&file.path);
-    let above = to.parent().unwrap_or(data_dir);
-    make_folders(data_dir, above, owner).map_err(|error| Failure::file(above, error))?;
+fn bring(folder: &Folder, file: &Entry, target: &Root, owner: Owner) -> Result<(), Failure> {
     let from = folder.path(&file.stored);
-    if copy(&from, &to, Extent::Whole(file.bytes), owner, &mut || Ok(()))? != file.digest {
+    let to = |error| Failure::file(&target.path(&file.path), error);
+    let above = file.path.rsplit_once('/').map_or("", |(above, _)| above);
+    if !above.is_empty() {
+        target.make_folders(above, owner).map_err(to)?;
+    }
+    let source = folder
+        .root
+        .read(&file.stored)
+        .map_err(|error| Failure::file(&from, error))?;
+    let place = (target, file.path.as_str());
+    if copy(source, &from, place, Extent::Whole(file.bytes), owner, &mut || Ok(()))? != file.digest {
         return Err(Failure::file(
             &from,
             format!("is not what was backed up as {}", file.path),
         ));
     }
-    sync(above).map_err(|error| Failure::file(above, error))
+    target.sync(above).map_err(to)
 }

@@ -18,22 +18,24 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::output::Out;
 
+/// Bound of a certificate in octets.
+const CERTIFICATE: u64 = 1 << 20;
+
 /// Carries the command out.
 pub(crate) fn run(place: &BackupPlace, out: &mut Out) -> Result<(), Failure> {
-    let folder = Folder::new(&place.dir);
+    let folder = Folder::open(&place.dir)?;
     let (found, signer) = open(&folder, place)?;
     let manifest = &found.manifest;
     let mut wrong = Vec::new();
     for file in &manifest.files {
-        let path = folder.path(&file.stored);
-        match digest_of(&path) {
+        match digest_of(&folder.root, &file.stored, &mut || Ok(())) {
             Ok((digest, bytes)) if digest == file.digest && bytes == file.bytes => {}
             Ok(_) => wrong.push(format!(
                 "{}: is not what was backed up as {}",
-                path.display(),
+                folder.path(&file.stored).display(),
                 file.path
             )),
-            Err(error) => wrong.push(format!("{}: {error}", path.display())),
+            Err(failure) => wrong.push(failure.to_string()),
         }
     }
     if !wrong.is_empty() {
@@ -85,7 +87,7 @@ fn journal(folder: &Folder, manifest: &Manifest) -> Result<(), Failure> {
         let place = format!("registry/{id}");
         let file = manifest.files.iter().find(|file| file.path == place);
         let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "is not in the backup"))?;
-        let octets = std::fs::read(folder.path(&file.stored))?;
+        let octets = folder.root.read_small(&file.stored, CERTIFICATE)?;
         Certificate::from_der(&octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
     };
     let mut checkpoints = CheckpointVerifier::new(&certificate);
