@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::bodies::Location;
 use crate::error::CommitError;
 use crate::frame::{self, FRAME};
+use crate::layout::MAX_RECORD;
 use crate::prefix::Prefix;
 use crate::record::{self, Digest};
 use crate::snapshot::Position;
@@ -110,11 +111,11 @@ impl<'a> Batch<'a> {
         let (seq, start) = (pending.last_seq + 1, pending.frame.len());
         let digest = record::write(&mut pending.frame, seq, at, &pending.last_digest, prefix, event)
             .map_err(CommitError::Event)?;
-        let (octets, limit) = (
-            frame::span(pending.frame.len()),
-            writer.options.journal_segment_bytes - frame::HEADER,
-        );
-        if octets > limit {
+        let record = (pending.frame.len() - start) as u64;
+        let frame = frame::span(pending.frame.len());
+        let room = writer.options.journal_segment_bytes - frame::HEADER;
+        let bounds = [(record, MAX_RECORD), (frame, room)];
+        if let Some((octets, limit)) = bounds.into_iter().find(|(octets, limit)| octets > limit) {
             pending.frame.truncate(start);
             return Err(CommitError::TooLarge { octets, limit });
         }

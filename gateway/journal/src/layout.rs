@@ -11,6 +11,8 @@ pub(crate) const FORMAT: u32 = 2;
 pub(crate) const CIPHER_NONE: u32 = 0;
 /// The largest segment, so that an offset in it always fits into 32 bits.
 pub(crate) const MAX_SEGMENT: u64 = 1 << 30;
+/// The longest record: what a file says can make nobody hold more.
+pub(crate) const MAX_RECORD: u64 = 64 << 20;
 /// The smallest segment that makes sense.
 pub(crate) const MIN_SEGMENT: u64 = 4 << 10;
 
@@ -87,15 +89,38 @@ pub(crate) enum Form {
 pub(crate) struct SegmentName {
     pub(crate) first_seq: u64,
     pub(crate) form: Form,
+    /// In an archive: the beginning of the file's digest, which stands in the name.
+    pub(crate) tag: Option<u64>,
 }
 
 impl SegmentName {
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
-        match self.form {
-            Form::Raw => raw_path(dir, self.first_seq),
-            Form::Sealed => sealed_path(dir, self.first_seq),
+        match (self.form, self.tag) {
+            (Form::Raw, _) => raw_path(dir, self.first_seq),
+            (Form::Sealed, None) => sealed_path(dir, self.first_seq),
+            (Form::Sealed, Some(tag)) => dir.join(archived(self.first_seq, tag)),
         }
     }
+
+    fn parse(name: &str) -> Option<Self> {
+        let of = |first_seq, form, tag| Self { first_seq, form, tag };
+        if let Some(first_seq) = number(name, RAW) {
+            return Some(of(first_seq, Form::Raw, None));
+        }
+        if let Some(first_seq) = number(name, SEALED) {
+            return Some(of(first_seq, Form::Sealed, None));
+        }
+        let (first, tag) = name.strip_suffix(SEALED)?.split_once('-')?;
+        let tag = u64::from_str_radix(tag, 16).ok()?;
+        let found = of(first.parse().ok()?, Form::Sealed, Some(tag));
+        (archived(found.first_seq, tag) == name).then_some(found)
+    }
+}
+
+/// The name of a sealed segment in an archive. Segments of two histories that begin with the same record, as after a
+/// restoration from a backup, have two names there.
+pub(crate) fn archived(first_seq: u64, tag: u64) -> String {
+    format!("{first_seq:020}-{tag:016x}{SEALED}")
 }
 
 /// Journal segments in order. Where both forms of one are there, sealing was interrupted before it removed the raw
@@ -103,20 +128,10 @@ impl SegmentName {
 pub(crate) fn journal_segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<SegmentName>> {
     let mut segments: Vec<SegmentName> = Vec::new();
     for name in disk.list(dir)? {
-        if let Some(first_seq) = number(&name, RAW) {
-            segments.push(SegmentName {
-                first_seq,
-                form: Form::Raw,
-            });
-        } else if let Some(first_seq) = number(&name, SEALED) {
-            segments.push(SegmentName {
-                first_seq,
-                form: Form::Sealed,
-            });
-        }
+        segments.extend(SegmentName::parse(&name));
     }
-    segments.sort_by_key(|segment| (segment.first_seq, segment.form == Form::Sealed));
-    segments.dedup_by_key(|segment| segment.first_seq);
+    segments.sort_by_key(|segment| (segment.first_seq, segment.form == Form::Sealed, segment.tag));
+    segments.dedup_by(|later, earlier| later.first_seq == earlier.first_seq && earlier.form == Form::Raw);
     Ok(segments)
 }
 

@@ -8,7 +8,8 @@ use streebog::{Digest as _, Streebog256};
 
 use crate::disk::{Access, Disk};
 use crate::error::{Damage, ReadError};
-use crate::layout::{Form, SegmentName, journal_segments};
+use crate::layout::{Form, SegmentName, archived, journal_segments};
+use crate::octets::array_at;
 use crate::record::Digest;
 use crate::sealed::Summary;
 
@@ -42,6 +43,12 @@ impl SealedSegment {
         self.path
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// What it is called in an archive: by its first record, and the beginning of the digest of its file.
+    #[must_use]
+    pub fn archive_name(&self, digest: Digest) -> String {
+        archived(self.first_seq, u64::from_be_bytes(array_at(&digest, 0)))
     }
 }
 

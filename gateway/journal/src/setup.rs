@@ -138,6 +138,7 @@ fn is_untouched(disk: &dyn Disk, layout: &Layout) -> io::Result<bool> {
     let first = SegmentName {
         first_seq: 1,
         form: Form::Raw,
+        tag: None,
     };
     let journal = if_there(journal_segments(disk, &layout.journal))?;
     let spool = if_there(spool_segments(disk, &layout.spool))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Damage, ReadError};
 use crate::frame::{self, Found, Rest, SegmentHeader};
-use crate::layout::{Form, MAX_SEGMENT, SegmentName, journal_segments};
+use crate::layout::{Form, MAX_RECORD, MAX_SEGMENT, SegmentName, journal_segments};
 use crate::record::{Digest, Line, digest};
 use crate::sealed::{self, Summary};
 
@@ -246,6 +246,11 @@ impl Walk {
                 )));
             }
             if let Some((seq, digest)) = self.next {
+                if first_seq < seq {
+                    let what =
+                        format!("record {first_seq} stands in another segment too: the folder holds two histories");
+                    return Err(damage(what));
+                }
                 if first_seq != seq {
                     let what = format!(
                         "records {seq} to {} are missing before this segment",
@@ -297,7 +302,7 @@ impl Walk {
             } => {
                 self.line.clear();
                 let at = *offset;
-                let read = match lines.take(MAX_SEGMENT).read_until(b'\n', &mut self.line) {
+                let read = match lines.take(MAX_RECORD).read_until(b'\n', &mut self.line) {
                     Ok(read) => read,
                     Err(error) if error.raw_os_error().is_some() => return Err(io(error)),
                     Err(error) => return Err(damage(at, format!("the segment does not decompress: {error}")).into()),
@@ -310,7 +315,12 @@ impl Walk {
                     return Ok(None);
                 }
                 if self.line.pop() != Some(b'\n') {
-                    return Err(damage(at, "the last line is not complete".to_owned()).into());
+                    let what = if read as u64 == MAX_RECORD {
+                        "a line is longer than any record"
+                    } else {
+                        "the last line is not complete"
+                    };
+                    return Err(damage(at, what.to_owned()).into());
                 }
                 *offset += read as u64;
                 Ok(Some(at))
@@ -370,6 +380,9 @@ enum Next {
 /// Reads the frame at `place`; where none is, tells an end, an unfinished batch and damage apart.
 fn next_frame(file: &dyn DiskFile, place: u64, payload: &mut Vec<u8>, last: bool) -> io::Result<Next> {
     let len = file.len()?;
+    if len > MAX_SEGMENT {
+        return Ok(Next::Damaged("the file is longer than any segment".to_owned()));
+    }
     payload.clear();
     let what = match frame::read(file, place, len, payload)? {
         Found::Frame(header) => return Ok(Next::Frame(header.span())),

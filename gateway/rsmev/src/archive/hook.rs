@@ -99,9 +99,11 @@ struct Facts([(&'static str, String); 8]);
 impl Facts {
     fn new(segment: &SealedSegment, digest: &str) -> Result<Self, String> {
         let path = absolute(segment)?;
+        let mut octets = [0; 32];
+        hex::decode_to_slice(digest, &mut octets).map_err(|error| error.to_string())?;
         Ok(Self([
             ("path", path),
-            ("name", segment.name()),
+            ("name", segment.archive_name(octets)),
             ("first", segment.first_seq.to_string()),
             ("last", segment.last_seq.to_string()),
             ("digest", digest.to_owned()),

@@ -125,6 +125,11 @@ impl Shipping {
             return Ok(false);
         };
         self.status.lock().waiting = waiting;
+        // What is sealed after a restoration is the other history of what the lost gateway may have shipped: first a person says
+        // that this one goes on.
+        if self.engine.is_held() {
+            return Ok(false);
+        }
         let mut stopped = self.stopped.clone();
         tokio::select! {
             // What is cut off is shipped again after the next start.

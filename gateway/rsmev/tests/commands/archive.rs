@@ -59,6 +59,18 @@ fn what_was_shipped_verifies_elsewhere_and_a_gap_is_named() {
     }
     let names = segments(&place);
     assert!(names.len() >= 3, "{names:?}");
+    let list = crate::place::read(&place.path("list"));
+    for name in &names {
+        let tag = name
+            .strip_suffix(".jsonl.zst")
+            .and_then(|name| name.split_once('-'))
+            .unwrap()
+            .1;
+        assert!(
+            tag.len() == 16 && list.contains(&format!(" {tag}")),
+            "{name} is named after its digest"
+        );
+    }
     let whole = verify(&place, &["--output", "json"]).json();
     assert_eq!(
         (whole["whole"].as_bool(), whole["first_seq"].as_u64()),
@@ -131,4 +143,16 @@ fn a_failing_archive_is_tried_again_told_of_and_survives_a_restart() {
         told == shipped.len() || told + 1 == shipped.len(),
         "at most the last was cut short: {events}"
     );
+}
+
+#[test]
+fn two_histories_in_one_folder_are_told() {
+    let place = place();
+    ship_one_more(&place);
+    let shipped = place.path("shipped");
+    let name = segments(&place).remove(0);
+    let other = format!("{}-{}.jsonl.zst", name.split_once('-').unwrap().0, "f".repeat(16));
+    std::fs::copy(shipped.join(&name), shipped.join(&other)).unwrap();
+    let found = verify(&place, &[]).fails(1);
+    assert!(found.contains("two histories"), "{found}");
 }
