@@ -11,6 +11,7 @@
 mod answer;
 mod endpoint;
 mod error;
+pub(crate) mod fuzz_body;
 mod outgoing;
 mod pulled;
 mod seal;
@@ -139,7 +140,7 @@ impl Client {
     pub async fn send(&self, outgoing: &Outgoing) -> Result<(), ClientError> {
         let answer = self.call(&outgoing.call).await?;
         let (inner, operation, id) = (self.0.clone(), outgoing.operation, outgoing.id);
-        blocking(move || inner.read_receipt(&answer, operation, id)).await
+        blocking(move || read_receipt(&answer, operation, id, &inner.trusted)).await
     }
 
     /// Pulls the next message that the upstream holds, of any kind or of one; `None` when there is none. What comes
@@ -199,28 +200,31 @@ impl Client {
     }
 }
 
-impl Inner {
-    /// The upstream's signed word about the message that was just sent.
-    fn read_receipt(&self, answer: &HttpAnswer, operation: Operation, id: MessageId) -> Result<(), ClientError> {
-        let answer = Answer::open(answer)?;
-        let document = answer.document()?;
-        let (version, result) = answer
-            .result(&document, operation)?
-            .ok_or_else(|| ClientError::Protocol("the answer is empty".to_owned()))?;
-        let metadata = result
-            .only_child(version.types(), "MessageMetadata")
-            .map_err(|error| ClientError::Unknown(format!("the answer is unusable: MessageMetadata: {error}")))?;
-        let signature = result.only_child(version.types(), "SMEVSignature").ok();
-        self.trusted.verify(&document, signature, metadata)?;
-        let about = metadata
-            .child(version.types(), "MessageId")
-            .map(|element| element.text().trim().to_owned());
-        match about {
-            Some(about) if about != id.to_string() => {
-                Err(ClientError::Protocol("the answer is about another message".to_owned()))
-            }
-            _ => Ok(()),
+/// The upstream's signed word about the message that was just sent.
+fn read_receipt(
+    answer: &HttpAnswer,
+    operation: Operation,
+    id: MessageId,
+    trusted: &TrustedSigners,
+) -> Result<(), ClientError> {
+    let answer = Answer::open(answer)?;
+    let document = answer.document()?;
+    let (version, result) = answer
+        .result(&document, operation)?
+        .ok_or_else(|| ClientError::Protocol("the answer is empty".to_owned()))?;
+    let metadata = result
+        .only_child(version.types(), "MessageMetadata")
+        .map_err(|error| ClientError::Unknown(format!("the answer is unusable: MessageMetadata: {error}")))?;
+    let signature = result.only_child(version.types(), "SMEVSignature").ok();
+    trusted.verify(&document, signature, metadata)?;
+    let about = metadata
+        .child(version.types(), "MessageId")
+        .map(|element| element.text().trim().to_owned());
+    match about {
+        Some(about) if about != id.to_string() => {
+            Err(ClientError::Protocol("the answer is about another message".to_owned()))
         }
+        _ => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@
 use xmldsig::{Document, Limits, SignatureElement};
 
 use crate::attachments::{self, TakenOut};
+use crate::client;
 use crate::envelope::{Call, Operation};
 use crate::fault::Fault;
 use crate::mime::{self, Attachment, Multipart};
@@ -129,6 +130,15 @@ fn read(call: &Call<'_, '_>, multipart: Option<&Multipart<'_>>) -> Result<(), Fa
         Operation::GetStatus => request::timestamp(signed.target).map(drop),
         Operation::GetIncomingQueueStatistics => request::statistics_node(call.element, call.version).map(drop),
     }
+}
+
+/// An upstream's answer; written as for [`multipart`]. Nothing is believed but what the upstream has signed.
+///
+/// # Panics
+/// When something else is.
+pub fn upstream_answer(octets: &[u8]) {
+    let (content_type, body) = packed(octets);
+    client::fuzz_body::upstream_answer(content_type, body);
 }
 
 /// What is read back from the spool is the same when it is written again.

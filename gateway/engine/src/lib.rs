@@ -19,6 +19,8 @@ mod destruction;
 mod engine;
 mod error;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 mod incidents;
 mod index;
 mod inspect;

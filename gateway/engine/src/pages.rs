@@ -20,6 +20,8 @@ use crate::state::{Overlay, bad_row};
 
 /// Octets beyond which a page is divided.
 const PAGE: usize = 1024;
+/// The longest key of a row.
+const LONGEST_KEY: usize = 4096;
 /// What stands before each row.
 const HEAD: usize = 7;
 
@@ -83,6 +85,25 @@ pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Resul
 /// What a page occupies.
 fn size(own: &[u8], octets: &[u8]) -> i64 {
     i64::try_from(own.len() + octets.len()).expect("a page is some kilobytes at most")
+}
+
+/// Whether a page can hold a row with this key: keys of rows begin with a letter and are some hundred octets long at most.
+pub(crate) fn can_hold(key: &[u8]) -> bool {
+    is_row(key) && key.len() <= LONGEST_KEY
+}
+
+/// For the fuzz target `snapshot_row`: octets as a page are read to an end, and a row that a page can hold is found in it.
+pub(crate) fn fuzz_body(key: &[u8], value: &[u8]) {
+    let mut rows = Rows::new(key, value);
+    while let Ok(Some(row)) = rows.next() {
+        assert!(row.value.len() < value.len());
+    }
+    if can_hold(key) {
+        let mut page = Vec::new();
+        put(&mut page, key, key, value);
+        let (row, len) = parse(key, &page).expect("what was written is a row");
+        assert!(row.compare(key) == Ordering::Equal && row.value == value && len == page.len());
+    }
 }
 
 type Change<'c> = (&'c [u8], Option<&'c [u8]>);

@@ -14,6 +14,7 @@ use crate::apply::apply;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
 use crate::index::Index;
+use crate::pages;
 use crate::settings::Settings;
 use crate::state::{Overlay, State};
 use place::{empty, remove};
@@ -424,6 +425,10 @@ fn from_snapshot(index: &Index, journal: &impl History) -> Result<Option<Positio
     let mut overlay = Overlay::new();
     for row in snapshot {
         let (key, value) = row.map_err(|error| IndexError::Files(error.to_string()))?;
+        if !pages::can_hold(&key) {
+            let key = hex::encode(&key[..key.len().min(64)]);
+            return Err(IndexError::Row { key }.into());
+        }
         overlay.insert(key, Some(value));
         if overlay.len() >= COPY_BATCH {
             index.apply(&std::mem::take(&mut overlay), position)?;

@@ -214,8 +214,7 @@ pub(crate) fn bad_row(key: &[u8]) -> IndexError {
     IndexError::Row { key: hex::encode(key) }
 }
 
-/// Rows in memory: what decisions are tested on.
-#[cfg(test)]
+/// Rows in memory: what decisions are tested on, and what fuzz targets change.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct MemoryRows(pub(crate) BTreeMap<Vec<u8>, Vec<u8>>);
 
@@ -231,7 +230,6 @@ impl MemoryRows {
     }
 }
 
-#[cfg(test)]
 impl Rows for MemoryRows {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, IndexError> {
         Ok(self.0.get(key).map(|value| IVec::from(value.as_slice())))

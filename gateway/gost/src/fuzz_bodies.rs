@@ -2,7 +2,9 @@
 //!
 //! Each panics when a promise is broken, and only then.
 
-use crate::{Certificate, CertificateOutline, PublicKey, SubjectName};
+use der::pem::{LineEnding, encode_string};
+
+use crate::{Certificate, CertificateOutline, PublicKey, Signer, SoftwareKey, SubjectName};
 
 /// A certificate is what its octets say, in DER and in PEM alike.
 ///
@@ -28,5 +30,19 @@ pub fn certificate(octets: &[u8]) {
     let _ = PublicKey::from_spki_der(octets);
     if let Ok(text) = std::str::from_utf8(octets) {
         let _ = SubjectName::new(text);
+    }
+}
+
+/// A private key that is read, in PEM or as what PEM would hold, is the same when it is written again.
+///
+/// # Panics
+/// When it is not.
+pub fn private_key(octets: &[u8]) {
+    let packed = encode_string("PRIVATE KEY", LineEnding::LF, octets).unwrap_or_default();
+    for text in [std::str::from_utf8(octets).unwrap_or_default(), &packed] {
+        if let Ok(key) = SoftwareKey::from_pem(text) {
+            let again = SoftwareKey::from_pem(&key.to_pem()).expect("what we wrote is a key");
+            assert_eq!(again.public_key(), key.public_key());
+        }
     }
 }

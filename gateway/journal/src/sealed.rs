@@ -22,7 +22,7 @@ const SKIPPABLE: u32 = 0x184D_2A50;
 const MAGIC: [u8; 8] = *b"RSMEVSEL";
 const CONTENT: usize = 160;
 /// Octets before the compressed lines.
-const SUMMARY: usize = 8 + CONTENT;
+pub(crate) const SUMMARY: usize = 8 + CONTENT;
 
 /// What a sealed segment says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,12 +18,12 @@ use crate::octets::{Stream, array_at, put, read_whole, u32_at, u64_at};
 use crate::record::Digest;
 
 const MAGIC: [u8; 8] = *b"RSMEVSNP";
-const HEADER: usize = 96;
-const TRAILER: usize = 40;
+pub(crate) const HEADER: usize = 96;
+pub(crate) const TRAILER: usize = 40;
 /// How many snapshots are kept.
 const KEPT: usize = 2;
 /// The longest key or value.
-const LONGEST: usize = 16 << 20;
+pub(crate) const LONGEST: usize = 16 << 20;
 /// Stands in place of a key's length after the last row.
 const LAST: u32 = u32::MAX;
 

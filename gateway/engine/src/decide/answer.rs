@@ -20,7 +20,7 @@ pub(crate) fn token_text(seq: u64, random: &[u8; 16]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
-fn parse_token(text: &str) -> Option<(u64, [u8; 16])> {
+pub(crate) fn parse_token(text: &str) -> Option<(u64, [u8; 16])> {
     let octets: [u8; 24] = URL_SAFE_NO_PAD.decode(text.trim()).ok()?.try_into().ok()?;
     let (seq, random) = octets.split_first_chunk()?;
     Some((u64::from_be_bytes(*seq), random.try_into().ok()?))

@@ -127,9 +127,13 @@ impl Collected {
         let shown = file.display().to_string();
         let octets = read_bounded(file).map_err(|text| Problems::one(&shown, "", text))?;
         let text = String::from_utf8(octets).map_err(|_| Problems::one(&shown, "", "is not UTF-8"))?;
-        let node = document::parse(&shown, &text)?;
-        let report = Report::about(&shown);
-        let folder = file.parent().unwrap_or_else(|| Path::new("."));
+        self.add_text(&shown, &text, file.parent().unwrap_or_else(|| Path::new(".")))
+    }
+
+    /// Adds what a file with this text says; the paths in it are relative to `folder`.
+    pub(crate) fn add_text(&mut self, shown: &str, text: &str, folder: &Path) -> Result<(), Problems> {
+        let node = document::parse(shown, text)?;
+        let report = Report::about(shown);
         parse::Parser {
             folder,
             report: &report,

@@ -1,0 +1,4 @@
+//! See `journal::fuzz_bodies::sealed_segment`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| journal::fuzz_bodies::sealed_segment(octets));
