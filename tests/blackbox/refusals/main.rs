@@ -8,6 +8,7 @@ mod callers;
 mod common;
 mod content;
 mod identifiers;
+mod rates;
 mod signatures;
 
 use emulator::{Fault, Participant, SignedCall};
