@@ -126,3 +126,17 @@ fn reads<T: Serialize + DeserializeOwned + PartialEq + Debug>(key: &[u8], value:
     let written = postcard::to_stdvec(&row).expect("rows are plain data, which postcard can write");
     assert_eq!(decode::<T>(key, &written).ok(), Some(row));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Found by the target `stored_registry`: a kind under another's name was there, and was not found by its root element.
+    #[test]
+    fn a_kind_under_another_name_is_refused() {
+        let seed = include_str!("../../../tests/fuzz/seeds/stored_registry/kind-under-another-name.json");
+        let refused = serde_json::from_str::<RegistryContent>(seed).unwrap_err();
+        assert!(refused.to_string().contains("another kind stands under a"), "{refused}");
+        assert!(serde_json::from_str::<RegistryContent>(&seed.replace("\"b\"", "\"a\"")).is_ok());
+    }
+}

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gost::CertificateId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::command::PayloadRoot;
 use crate::names::{KindName, Mnemonic, Party, UpstreamName};
@@ -39,11 +39,11 @@ impl Serialize for CertificateRef {
 }
 
 impl<'de> Deserialize<'de> for CertificateRef {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse()
             .map(Self)
-            .map_err(|_| serde::de::Error::custom("a certificate id is 64 hexadecimal digits"))
+            .map_err(|_| de::Error::custom("a certificate id is 64 hexadecimal digits"))
     }
 }
 
@@ -153,13 +153,33 @@ pub struct Route {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryContent {
     /// By mnemonic.
+    #[serde(deserialize_with = "participants")]
     pub participants: BTreeMap<Mnemonic, Participant>,
     /// By name.
+    #[serde(deserialize_with = "kinds")]
     pub kinds: BTreeMap<KindName, Kind>,
     /// Sorted by party and kind.
     pub grants: Vec<Grant>,
     /// In the order in which they are tried.
     pub routes: Vec<Route>,
+}
+
+/// Reads participants, each under its own mnemonic: one under another would be there and not be found.
+fn participants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Mnemonic, Participant>, D::Error> {
+    let read = BTreeMap::<Mnemonic, Participant>::deserialize(deserializer)?;
+    match read.iter().find(|(key, participant)| **key != participant.mnemonic) {
+        None => Ok(read),
+        Some((key, _)) => Err(de::Error::custom(format!("another participant stands under {key}"))),
+    }
+}
+
+/// Reads kinds, each under its own name.
+fn kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<KindName, Kind>, D::Error> {
+    let read = BTreeMap::<KindName, Kind>::deserialize(deserializer)?;
+    match read.iter().find(|(key, kind)| **key != kind.name) {
+        None => Ok(read),
+        Some((key, _)) => Err(de::Error::custom(format!("another kind stands under {key}"))),
+    }
 }
 
 /// The registry with its look-up tables.
