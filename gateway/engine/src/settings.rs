@@ -46,7 +46,8 @@ pub struct Settings {
     pub copy_forward_below_percent: u8,
     /// Octets that sled may cache (a hint to it).
     pub index_cache_bytes: u64,
-    /// An index that takes so much more of the disk than twice its rows is written anew.
+    /// An index that takes so much more of the disk than twice its rows is written anew in a quiet moment; with twice
+    /// as much of it at any moment.
     pub index_renew_above: u64,
     /// How often a signed checkpoint is written while there are new records.
     pub checkpoint_every: SignedDuration,

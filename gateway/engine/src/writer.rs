@@ -59,6 +59,8 @@ pub(crate) struct House {
     snapshot: Option<JoinHandle<()>>,
     copying: Option<(u64, JoinHandle<()>)>,
     renewing: Option<JoinHandle<()>>,
+    /// Sequence number of the last record at the last tick.
+    seen_seq: u64,
     /// Segments with a body that cannot be read, so that they can be neither copied nor removed.
     stuck: Vec<u64>,
     /// A commit found no space since the last tick that found enough.
@@ -78,6 +80,7 @@ impl House {
             checkpoint_seq: store.last_seq(),
             live_since: first.and_then(Result::ok).map(|record| record.at),
             snapshot_seq,
+            seen_seq: store.last_seq(),
             ..Self::default()
         }
     }

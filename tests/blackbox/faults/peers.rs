@@ -176,17 +176,11 @@ async fn heads_and_bodies_that_trickle_are_cut_off_and_counted_while_others_are_
     assert_well(&region).await;
 }
 
-#[tokio::test]
-async fn a_participant_that_polls_in_a_tight_loop_is_put_off_and_others_are_not() {
-    let region = local_region()
-        .setting("limits", "requests_per_second", "50")
-        .setting("limits", "requests_burst", "\"1s\"")
-        .start()
-        .await
-        .unwrap();
+/// A participant that asks without a pause on 16 connections, as long as this is held.
+fn poll_in_a_tight_loop(region: &Region, who: &str) -> JoinSet<()> {
     let mut polling = JoinSet::new();
     for _ in 0..16 {
-        let greedy = system(&region, OTHER);
+        let greedy = system(region, who);
         let call = greedy.sign_get_response(&Selector::any()).unwrap();
         polling.spawn(async move {
             loop {
@@ -195,14 +189,38 @@ async fn a_participant_that_polls_in_a_tight_loop_is_put_off_and_others_are_not(
             }
         });
     }
+    polling
+}
+
+#[tokio::test]
+async fn a_participant_that_polls_in_a_tight_loop_does_not_stop_others() {
+    let region = local_region().start().await.unwrap();
+    let mut polling = poll_in_a_tight_loop(&region, OTHER);
+    let polled = |metrics: &Metrics| metrics.count("request_seconds_count", &[("operation", "GetResponse")]) > 200;
+    region.wait_metrics("the loop is counted", LATER, polled).await.unwrap();
+    for number in 0..20 {
+        exchange(&region, CONSUMER, &format!("рядом с жадным {number}")).await;
+    }
+    assert!(polling.try_join_next().is_none(), "the loop goes on");
+    polling.shutdown().await;
+    assert_well(&region).await;
+}
+
+#[tokio::test]
+async fn a_participant_that_polls_in_a_tight_loop_is_put_off_and_others_are_not() {
+    let region = local_region()
+        .setting("limits", "requests_per_second", "50")
+        .setting("limits", "requests_burst", "\"1s\"")
+        .start()
+        .await
+        .unwrap();
+    let mut polling = poll_in_a_tight_loop(&region, OTHER);
     let put_off = |metrics: &Metrics| metrics.count("rate_limited_total", &[("by", "participant")]) > 100;
     region.wait_metrics("the loop is put off", SOON, put_off).await.unwrap();
     // Slower than their own bound, and never put off: `exchange` takes no refusal.
     for number in 0..5 {
         exchange(&region, CONSUMER, &format!("рядом с жадным {number}")).await;
     }
-    let metrics = region.metrics().await.unwrap();
-    assert!(metrics.count("rate_limited_total", &[("by", "participant")]) > 100);
     assert!(polling.try_join_next().is_none(), "the loop goes on");
     polling.shutdown().await;
     assert_well(&region).await;

@@ -46,7 +46,7 @@ pub(crate) struct OutageArguments {
     /// Local exchanges in a second, of six calls each
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     exchanges: u32,
-    /// How long local exchange is measured before the upstream comes back
+    /// How long local exchange is measured before the upstream comes back, and again after the drain
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
     /// Octets of a whole SendRequest
@@ -108,8 +108,8 @@ async fn measure(
     local: &[Pair],
     count: u32,
 ) -> Result<Report, LoadError> {
-    let before = Duration::from_secs(arguments.seconds.into());
-    let longest = arguments.seconds + count / SLOWEST_DRAIN + 60;
+    let alone = Duration::from_secs(arguments.seconds.into());
+    let longest = 2 * arguments.seconds + count / SLOWEST_DRAIN + 60;
     let each = usize::try_from(longest * arguments.exchanges).unwrap_or(usize::MAX) / local.len() + 1;
     say(&format!("signing {} exchanges beforehand …", each * local.len()));
     let supplies = local.iter().map(|pair| {
@@ -122,15 +122,18 @@ async fn measure(
         every: Duration::from_secs(1) * u32::try_from(local.len()).unwrap_or(u32::MAX) / arguments.exchanges,
     };
     say("local exchange with the upstream away …");
-    let quiet = pace.during(async { tokio::time::sleep(before).await }).await?.1;
+    let before = pace.during(tokio::time::sleep(alone)).await?.1;
     say("the upstream comes back …");
     let (drained, loaded) = pace
         .during(forward(bus, usize::try_from(count).unwrap_or(usize::MAX)))
         .await?;
+    say("local exchange with nothing waiting …");
+    let after = pace.during(tokio::time::sleep(alone)).await?.1;
     Ok(Report {
         waiting: count,
-        quiet,
+        before,
         loaded,
+        after,
         drained: drained?,
     })
 }
@@ -200,20 +203,24 @@ impl Latencies {
 /// What a run came to.
 struct Report {
     waiting: u32,
-    quiet: Latencies,
+    before: Latencies,
     loaded: Latencies,
+    after: Latencies,
     drained: Drained,
 }
 
 impl Report {
     fn show(&self, json: bool) -> String {
-        let ratio = |percent| self.loaded.quantile(percent) / self.quiet.quantile(percent).max(1e-9);
+        // Whatever else runs on the machine changes from minute to minute: both are of the same run, and the lower one counts.
+        let alone = |percent| self.before.quantile(percent).min(self.after.quantile(percent));
+        let ratio = |percent| self.loaded.quantile(percent) / alone(percent).max(1e-9);
         if json {
             let latencies = |all: &Latencies| json!({ "exchanges": all.0.len(), "p50_ms": all.quantile(50), "p99_ms": all.quantile(99) });
             return json!({
                 "waiting": self.waiting,
-                "before": latencies(&self.quiet),
+                "before": latencies(&self.before),
                 "during": latencies(&self.loaded),
+                "after": latencies(&self.after),
                 "p50_ratio": ratio(50),
                 "p99_ratio": ratio(99),
                 "drain_seconds": self.drained.took.as_secs_f64(),
@@ -237,8 +244,9 @@ impl Report {
                 self.drained.took.as_secs_f64(),
                 self.drained.rate()
             ),
-            line("local exchange, before", &self.quiet),
+            line("local exchange, before", &self.before),
             line("local exchange, meanwhile", &self.loaded),
+            line("local exchange, afterwards", &self.after),
             format!("  ratio {:.2} of p50, {:.2} of p99", ratio(50), ratio(99)),
         ]
         .join("\n")

@@ -7,9 +7,14 @@ use crate::shared::Shared;
 
 use super::Writer;
 
+/// Records between two ticks up to which a moment is quiet.
+const QUIET: u64 = 100;
+
 impl Writer {
     /// Has the index written anew when it takes much more of the disk than its rows.
     pub(super) fn renew_index(&mut self) -> Result<(), String> {
+        let last = self.store.last_seq();
+        let quiet = last - std::mem::replace(&mut self.house.seen_seq, last) <= QUIET;
         let under_way = self.house.renewing.as_ref().is_some_and(|thread| !thread.is_finished());
         if under_way || self.house.no_space {
             return Ok(());
@@ -17,7 +22,7 @@ impl Writer {
         self.house.renewing = None;
         let Shared { index, settings, .. } = &*self.shared;
         if !index
-            .is_bloated(settings.index_renew_above)
+            .is_bloated(settings.index_renew_above, quiet)
             .map_err(|error| error.to_string())?
         {
             return Ok(());
