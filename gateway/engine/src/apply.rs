@@ -15,6 +15,7 @@ use crate::command::{ForwardOutcome, MessageType};
 use crate::destruction::{self, Proposal, Stage};
 use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
+use crate::gaps;
 use crate::keys;
 use crate::message::{Attempts, Exchange, Held, JournalCut, Message, Micros, Pulled, State as Life};
 use crate::names::Party;
@@ -81,6 +82,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
                 known: *known,
                 end: *end,
                 aside: aside.clone(),
+                gap: false,
             };
             state.put(keys::journal_cut(), &cut);
             Ok(())
@@ -89,6 +91,16 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             state.remove(keys::journal_cut());
             Ok(())
         }
+        Event::GapAccepted { gap, .. } => {
+            state.put(keys::gap(gap.first), &gaps::Told::of(gap));
+            Ok(())
+        }
+        Event::GapPassed {
+            first,
+            last,
+            made,
+            aside,
+        } => gaps::told(state, at, (*first, *last), *made, aside.as_deref()),
         Event::DataKey { id, .. } => {
             state.put(keys::data_key(), id);
             Ok(())
@@ -126,6 +138,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
                 through: *through,
                 made: Micros::from(*made),
                 resumed: false,
+                gap: None,
             };
             state.put(keys::restored(), &restoration);
             Ok(())

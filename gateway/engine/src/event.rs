@@ -13,7 +13,7 @@ mod forms;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use journal::Location;
+use journal::{Gap, Location};
 use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupMade;
@@ -179,6 +179,26 @@ pub enum Event {
         /// The person's words.
         reason: String,
     },
+    /// Records of the journal are missing, and a person accepted that.
+    GapAccepted {
+        /// Which, and why.
+        #[serde(flatten)]
+        gap: Box<Gap>,
+        /// Who.
+        by: Person,
+    },
+    /// The state was built without these records: nothing goes to an upstream until a person says so.
+    GapPassed {
+        /// The first one.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// The time of the record before them.
+        made: Timestamp,
+        /// The folder in the data directory with the damaged files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aside: Option<String>,
+    },
     /// Bodies are sealed under a new data key from now on.
     DataKey {
         /// Its id on the keyring.
@@ -312,7 +332,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 34] = [
+    pub const TYPES: [&'static str; 36] = [
         "started",
         "stopped",
         "accepted",
@@ -331,6 +351,8 @@ impl Event {
         "incident",
         "journal_cut",
         "journal_cut_acknowledged",
+        "gap_accepted",
+        "gap_passed",
         "data_key",
         "master_key",
         "checkpoint",

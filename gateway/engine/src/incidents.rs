@@ -23,6 +23,8 @@ pub enum IncidentKind {
     UncleanEnd,
     /// The index could not be trusted and was built anew.
     IndexRebuilt,
+    /// A person accepted damage of the journal, and the gateway started over it.
+    JournalGap,
     /// The spool does not hold what was written: a message went to quarantine, or is lost if it had ended.
     SpoolDamaged,
     /// The clock jumped, and the gateway goes on by its own count.
@@ -37,11 +39,12 @@ pub enum IncidentKind {
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DiskLow,
         Self::DiskRecovered,
         Self::UncleanEnd,
         Self::IndexRebuilt,
+        Self::JournalGap,
         Self::SpoolDamaged,
         Self::ClockJumped,
         Self::ClockBehind,
@@ -57,6 +60,7 @@ impl IncidentKind {
             Self::DiskRecovered => "disk_recovered",
             Self::UncleanEnd => "unclean_end",
             Self::IndexRebuilt => "index_rebuilt",
+            Self::JournalGap => "journal_gap",
             Self::SpoolDamaged => "spool_damaged",
             Self::ClockJumped => "clock_jumped",
             Self::ClockBehind => "clock_behind",

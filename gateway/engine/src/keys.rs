@@ -147,6 +147,16 @@ pub(crate) fn journal_cut() -> Key {
     Key::new(b'z').text("journal_cut")
 }
 
+/// `z gap first` → [`Told`](crate::gaps::Told): a gap of the journal that a record tells of.
+pub(crate) fn gap(first: u64) -> Key {
+    Key::new(b'z').text("gap").number(first)
+}
+
+/// `z gaps_passed` → ranges of records that the state was built without, and that no record tells of.
+pub(crate) fn gaps_passed() -> Key {
+    Key::new(b'z').text("gaps_passed")
+}
+
 /// `z data_key` → id of the newest data key.
 pub(crate) fn data_key() -> Key {
     Key::new(b'z').text("data_key")

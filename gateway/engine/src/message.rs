@@ -208,6 +208,9 @@ pub(crate) struct JournalCut {
     pub(crate) end: u64,
     /// The folder in the data directory with what the start took away.
     pub(crate) aside: Option<String>,
+    /// They are missing in the middle, and the state was built without them.
+    #[serde(default)]
+    pub(crate) gap: bool,
 }
 
 impl JournalCut {
@@ -215,6 +218,13 @@ impl JournalCut {
     pub(crate) fn message(&self) -> String {
         let Self { at, known, end, .. } = self;
         let at = at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ");
+        if self.gap {
+            let first = end + 1;
+            return format!(
+                "records {first} to {known} of the journal are missing, and the start at {at} had to build its state without \
+                 them: messages that were accepted then are lost, and others are where they were before"
+            );
+        }
         if known > end {
             let first = end + 1;
             format!(
@@ -231,6 +241,13 @@ impl JournalCut {
             Some(folder) => format!("in {folder} under data_dir, where that start put what it took away, "),
             None => String::new(),
         };
+        if self.gap {
+            let places = "in backups and in the archive";
+            return format!(
+                "look for the records {aside}{places}, and for bodies in the spool, of which nothing is removed meanwhile; \
+                 apply the registry again; then `rsmev journal acknowledge`"
+            );
+        }
         format!("look for the records {aside}in backups and in shipped checkpoints; then `rsmev journal acknowledge`")
     }
 }

@@ -13,9 +13,10 @@ use journal::{Cut, Opened, Position, ReadError, Record, SnapshotError, SnapshotR
 use crate::apply::apply;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
+use crate::gaps;
 use crate::index::Index;
 use crate::pages;
-use crate::settings::Settings;
+use crate::settings::{Acceptance, Settings};
 use crate::state::{Overlay, State};
 use place::{empty, remove};
 
@@ -94,6 +95,10 @@ fn begin(
         } => opening.expecting(*position, now),
         Found::Unusable { position: None, .. } => opening,
     };
+    let opening = match &settings.accepted {
+        Acceptance { gaps, by: Some(_) } => opening.accepting(gaps.clone(), now),
+        Acceptance { by: None, .. } => opening,
+    };
     let opened = opening.finish()?;
     for cut in &opened.recovery.cuts {
         tracing::error!(
@@ -163,6 +168,8 @@ trait History {
     /// The place right after its last record.
     fn position(&self) -> Position;
     fn events(&self, from_seq: u64) -> Records;
+    /// Whether it has the record at a position, as far as that can be told.
+    fn holds(&self, position: Position) -> Result<bool, ReadError>;
     /// The newest whole snapshot of it.
     fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError>;
 }
@@ -174,6 +181,10 @@ impl History for Store {
 
     fn events(&self, from_seq: u64) -> Records {
         self.events(from_seq)
+    }
+
+    fn holds(&self, position: Position) -> Result<bool, ReadError> {
+        self.holds(position)
     }
 
     fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
@@ -188,6 +199,10 @@ impl History for journal::View {
 
     fn events(&self, from_seq: u64) -> Records {
         self.events(from_seq)
+    }
+
+    fn holds(&self, position: Position) -> Result<bool, ReadError> {
+        self.holds(position)
     }
 
     fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
@@ -364,8 +379,18 @@ fn replay<'s>(
     let mut reached = position;
     for record in journal.events(position.seq + 1) {
         let record = record?;
-        if reached.seq == position.seq && record.prev != position.digest {
-            return Ok(Replayed::Foreign);
+        let missing = record.seq > reached.seq + 1;
+        if reached.seq == position.seq {
+            let follows = match missing {
+                false => record.prev == position.digest,
+                true => journal.holds(position)?,
+            };
+            if !follows {
+                return Ok(Replayed::Foreign);
+            }
+        }
+        if missing {
+            gaps::pass(state, reached.seq + 1, record.seq - 1)?;
         }
         apply_record(state, &record)?;
         reached = Position {

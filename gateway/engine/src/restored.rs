@@ -51,6 +51,9 @@ pub(crate) struct Restoration {
     pub(crate) made: Micros,
     /// A person has said that messages may go to upstreams again.
     pub(crate) resumed: bool,
+    /// It was no restoration: the state was built without the records after `through`, up to this one.
+    #[serde(default)]
+    pub(crate) gap: Option<u64>,
 }
 
 /// What stands in the way of upstream messages.
@@ -62,6 +65,9 @@ pub struct UpstreamHold {
     pub through: u64,
     /// When the backup was made.
     pub made: Timestamp,
+    /// There was no backup: the state was built without the records of the journal after `through`, up to this one. `made`
+    /// is the time before them.
+    pub gap: Option<u64>,
 }
 
 impl RestoredNote {
@@ -115,6 +121,7 @@ pub(crate) fn hold(state: &State<'_>) -> Result<Option<UpstreamHold>, IndexError
             since: restoration.at.timestamp(),
             through: restoration.through,
             made: restoration.made.timestamp(),
+            gap: restoration.gap,
         }))
 }
 
@@ -153,7 +160,7 @@ pub(crate) fn resume(state: &mut State<'_>, at: Micros, doubtful: &[u64]) -> Res
         };
         bind(state, seq, &mut message);
         if doubtful.contains(&seq) {
-            let cause = "it may have been sent under another identifier after the backup was made; ask the upstream";
+            let cause = "it may have been sent under another identifier by the session that was lost; ask the upstream";
             let held = Held {
                 since: at,
                 cause: cause.to_owned(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::event::Person;
 use crate::message::Message;
 use crate::names::{KindName, Mnemonic, Party};
 
@@ -61,6 +62,8 @@ pub struct Settings {
     pub waiting_commands: usize,
     /// Sizes of journal and spool segments.
     pub store: journal::Options,
+    /// What a person accepts with this start.
+    pub accepted: Acceptance,
 }
 
 impl Settings {
@@ -92,6 +95,7 @@ impl Settings {
             tick: Duration::from_secs(1),
             waiting_commands: 1024,
             store: journal::Options::default(),
+            accepted: Acceptance::default(),
         }
     }
     /// How long the bodies of a message are kept after its end.
@@ -99,6 +103,15 @@ impl Settings {
         let rule = self.retention_rules.iter().find(|rule| rule.fits(message));
         rule.map_or(self.retention_bodies, |rule| rule.bodies)
     }
+}
+
+/// What a person accepts with a start, because no start would take it upon itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Damage of the journal, by the records under which it is named.
+    pub gaps: Vec<u64>,
+    /// Who; without a person nothing is accepted.
+    pub by: Option<Person>,
 }
 
 /// How long bodies of some messages are kept.

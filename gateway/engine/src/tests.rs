@@ -4,6 +4,7 @@ mod cut;
 mod cuts;
 mod destruction;
 mod faults;
+mod gap;
 mod model;
 mod protection;
 mod restart;

@@ -17,6 +17,7 @@ use crate::conditions::{CLOCK, DISK, INDEX, JOURNAL, SPOOL};
 use crate::decide::Planned;
 use crate::error::StartError;
 use crate::event::Event;
+use crate::gaps;
 use crate::incidents::IncidentKind;
 use crate::panics::Worker;
 use crate::restored::RestoredNote;
@@ -54,6 +55,8 @@ pub(crate) struct House {
     /// When the live journal segment got its first record, as far as it was noticed.
     live_since: Option<Timestamp>,
     snapshot_seq: u64,
+    /// A snapshot is due whatever its distance: what it reflects cannot be had from the journal any more.
+    pub(crate) snapshot_wanted: bool,
     /// The last record that a snapshot of this session reflects; it was read back.
     pub(crate) proven_snapshot: u64,
     snapshot: Option<JoinHandle<()>>,
@@ -369,7 +372,8 @@ impl Writer {
         self.give_space_back()?;
         self.renew_index()?;
         self.destroy()?;
-        if self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every {
+        let far = self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every;
+        if far || self.house.snapshot_wanted {
             self.begin_snapshot();
         }
         Ok(())
@@ -497,9 +501,12 @@ impl Writer {
         self.house
             .stuck
             .retain(|stuck| segments.iter().any(|there| there.segment == *stuck));
+        let state = State::new(&*self.shared.index);
+        if gaps::keep_spool(&state).map_err(|error| error.to_string())? {
+            return Ok(());
+        }
         let stuck = &self.house.stuck;
         let percent = self.shared.settings.copy_forward_below_percent;
-        let state = State::new(&*self.shared.index);
         let plan = retention::plan(&state, &segments, percent, &|segment| stuck.contains(&segment));
         let plan = plan.map_err(|error| error.to_string())?;
         {
@@ -584,6 +591,7 @@ impl Writer {
             Ok(through) => {
                 self.house.snapshot_seq = self.store.last_seq();
                 self.house.proven_snapshot = through;
+                self.house.snapshot_wanted = false;
             }
             Err(DumpError::GivenUp) => tracing::info!("a snapshot was given up because of too many changes"),
             Err(error) => {

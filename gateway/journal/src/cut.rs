@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Access, Disk, DiskFile, replace_file, unfinished};
 use crate::error::{Damage, OpenError, ReadError};
+use crate::gap::gaps;
 use crate::layout::{Layout, spool_path, spool_segments};
 use crate::octets::is_zero_from;
 use crate::read::{Filter, records};
@@ -42,7 +43,7 @@ pub fn noted_cuts(disk: &dyn Disk, dir: &Path) -> Result<Vec<Cut>, OpenError> {
     load(disk, &Layout::new(dir))
 }
 
-/// Whether a journal that ends at `end` has the record at `position`; yes, if that record is archived.
+/// Whether a journal that ends at `end` has the record at `position`; yes, if that record is archived, or missing in a gap.
 pub(crate) fn holds(
     disk: &Arc<dyn Disk>,
     journal: &Path,
@@ -58,7 +59,11 @@ pub(crate) fn holds(
         ..Filter::default()
     };
     match records(Arc::clone(disk), journal, after).and_then(|mut records| records.next().transpose()) {
-        Ok(Some(next)) => Ok(next.prev == position.digest),
+        Ok(Some(next)) if next.seq == position.seq + 1 => Ok(next.prev == position.digest),
+        // What is missing cannot be compared, but for the record before it.
+        Ok(Some(_)) => Ok(gaps(&**disk, journal)?
+            .iter()
+            .all(|gap| gap.first != position.seq + 1 || gap.before == position.digest)),
         Ok(None) | Err(ReadError::Archived { .. }) => Ok(true),
         Err(error) => Err(error),
     }
@@ -82,7 +87,7 @@ pub(crate) fn keep(
     let same = |note: &Cut| (note.known, note.end) == (cut.known, cut.end);
     cut.aside = notes.iter().find(|note| same(note)).and_then(|note| note.aside.clone());
     if cut.aside.is_none() && !doomed.is_nothing() {
-        cut.aside = Some(unused_name(disk, layout, now)?);
+        cut.aside = Some(unused_name(disk, layout, "cut", now)?);
     }
     notes.retain(|note| (note.known, note.end) != (cut.known, cut.end));
     let aside = cut.aside.clone();
@@ -152,7 +157,7 @@ impl Doomed {
     }
 }
 
-fn within(dir: &Path, path: &Path) -> PathBuf {
+pub(crate) fn within(dir: &Path, path: &Path) -> PathBuf {
     dir.join(path.file_name().unwrap_or_default())
 }
 
@@ -169,7 +174,7 @@ fn bring(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Copies a file; it gets its name when it is whole and durable.
-fn copy(disk: &dyn Disk, from: &dyn DiskFile, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(disk: &dyn Disk, from: &dyn DiskFile, to: &Path) -> io::Result<()> {
     let temporary = unfinished(to);
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -192,8 +197,8 @@ fn copy(disk: &dyn Disk, from: &dyn DiskFile, to: &Path) -> io::Result<()> {
 }
 
 /// A name after the time that no folder has.
-fn unused_name(disk: &dyn Disk, layout: &Layout, now: Timestamp) -> Result<String, OpenError> {
-    let time = now.strftime("cut-%Y%m%dT%H%M%SZ").to_string();
+pub(crate) fn unused_name(disk: &dyn Disk, layout: &Layout, why: &str, now: Timestamp) -> Result<String, OpenError> {
+    let time = format!("{why}-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let mut name = time.clone();
     for number in 2.. {
         let dir = layout.root.join(&name);

@@ -166,6 +166,23 @@ pub(crate) fn read(file: &dyn DiskFile, offset: u64, len: u64, payload: &mut Vec
     Ok(Found::Frame(header))
 }
 
+/// The first place from `place` on where a frame may begin.
+pub(crate) fn next_magic(file: &dyn DiskFile, place: u64, len: u64) -> io::Result<Option<u64>> {
+    let mut buffer = vec![0; 1 << 18];
+    let mut offset = place.next_multiple_of(8);
+    while offset < len {
+        let want = buffer.len().min(usize::try_from(len - offset).unwrap_or(buffer.len()));
+        if !read_whole(file, &mut buffer[..want], offset)? {
+            break;
+        }
+        if let Some(word) = buffer[..want].chunks(8).position(|word| word == FRAME_MAGIC) {
+            return Ok(Some(offset + 8 * word as u64));
+        }
+        offset += want as u64;
+    }
+    Ok(None)
+}
+
 /// What follows a place where no whole frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {

@@ -5,6 +5,7 @@
 //! data_dir/SESSION                       whether the last session ended in order, and in which boot of the machine
 //! data_dir/CUT                           records that the journal lost, until it tells of that itself
 //! data_dir/cut-<time>/                   what the start that found it took away
+//! data_dir/gap-<time>/                   damaged journal files that a person accepted the loss of, as they were
 //! data_dir/LOCK                          held by the one process that writes
 //! data_dir/journal/<first seq>.journal   live segment: records in frames, one frame for each batch
 //! data_dir/journal/<first seq>.jsonl.zst sealed segment: the same records, for zstdcat and jq
@@ -33,6 +34,7 @@ mod error;
 mod frame;
 #[doc(hidden)]
 pub mod fuzz_bodies;
+mod gap;
 mod health;
 mod layout;
 mod live;
@@ -43,6 +45,7 @@ pub mod read;
 mod record;
 mod recovery;
 mod replay;
+mod salvage;
 mod sealed;
 pub mod segments;
 mod setup;
@@ -58,6 +61,7 @@ pub use batch::{Batch, Committed};
 pub use bodies::{Bodies, Body, Location};
 pub use cut::{Cut, noted_cuts};
 pub use error::{BodyDamage, BodyError, CommitError, Damage, OpenError, ReadError, RemoveError, SnapshotError};
+pub use gap::{Gap, gaps};
 pub use opening::{Opened, Opening, begin, open};
 pub use prefix::Prefix;
 pub use record::{Digest, Record};

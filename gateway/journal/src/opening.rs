@@ -13,7 +13,8 @@ use crate::disk::{Disk, DiskLock};
 use crate::error::OpenError;
 use crate::health::Health;
 use crate::layout::{Layout, MAX_SEGMENT, MIN_SEGMENT};
-use crate::recovery::{Recovery, recover};
+use crate::recovery::{Expected, Recovery, recover};
+use crate::salvage;
 use crate::setup::{Session, check_or_create, io_error, sweep};
 use crate::snapshot::{Position, Snapshots};
 use crate::store::{Options, Store};
@@ -69,6 +70,7 @@ pub fn begin(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Openin
         last,
         boot,
         known: None,
+        accepted: None,
         held,
     })
 }
@@ -84,6 +86,7 @@ pub struct Opening {
     last: Option<Session>,
     boot: String,
     known: Option<(Position, Timestamp)>,
+    accepted: Option<(Vec<u64>, Timestamp)>,
     held: Box<dyn DiskLock>,
 }
 
@@ -115,6 +118,16 @@ impl Opening {
         self
     }
 
+    /// Says which damage of the journal a person accepts, by the record under which it is named ([`Damage::seq`](crate::Damage::seq)). What can
+    /// be read is kept, what cannot is put aside into a folder named after `now`, and a gap takes its place
+    /// ([`Recovery::gaps`]). Damage that nobody named stops [`finish`](Self::finish) as ever; a name without damage means
+    /// nothing.
+    #[must_use]
+    pub fn accepting(mut self, named: Vec<u64>, now: Timestamp) -> Self {
+        self.accepted = Some((named, now));
+        self
+    }
+
     /// Recovers what the last session left, and begins the next one.
     ///
     /// # Errors
@@ -130,10 +143,19 @@ impl Opening {
             last,
             boot,
             known,
+            accepted,
             held,
         } = self;
-        let closed_at = last.filter(|session| session.clean).map(|session| session.last_seq);
-        let found = recover(&disk, &layout, &options, &health, closed_at, known)?;
+        let times = [known.map(|(_, now)| now), accepted.as_ref().map(|(_, now)| *now)];
+        let accepted = accepted.unwrap_or_default().0;
+        let expected = Expected {
+            closed_at: last.filter(|session| session.clean).map(|session| session.last_seq),
+            known: known.map(|(position, _)| position),
+            accepted: &accepted,
+            now: times.into_iter().flatten().next().unwrap_or_default(),
+        };
+        let passed_over = salvage::pass_over(&disk, &layout, options.zstd_level, &expected)?;
+        let found = recover(&disk, &layout, &options, &health, &expected)?;
         let recovery = Recovery {
             created,
             last_seq: found.last_seq,
@@ -142,6 +164,8 @@ impl Opening {
             clean_close,
             same_boot,
             cuts: cut::load(&*disk, &layout)?,
+            gaps: found.gaps.clone(),
+            passed_over,
         };
         let session = Session {
             boot,

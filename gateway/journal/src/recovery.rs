@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::cut::{self, Cut};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{CommitError, Damage, OpenError};
+use crate::gap::Gap;
 use crate::health::Health;
 use crate::layout::{Form, Layout, MAX_SEGMENT, SegmentName, journal_segments, spool_path, spool_segments};
 use crate::live::LiveFile;
@@ -44,6 +45,10 @@ pub struct Recovery {
     /// Losses of records that were durable, which the journal does not tell of yet: found by this start, or by an earlier
     /// one that did not come to journal it.
     pub cuts: Vec<Cut>,
+    /// Ranges of records that are missing, as the segments in their place tell.
+    pub gaps: Vec<Gap>,
+    /// Damage that this start passed over, because a person accepted it. What of it cost records is among the gaps.
+    pub passed_over: Vec<Damage>,
 }
 
 /// A torn end that was cut: batches that were being written when the last session ended.
@@ -68,6 +73,7 @@ pub(crate) struct Recovered {
     pub(crate) last_digest: Digest,
     pub(crate) last_at: Option<Timestamp>,
     pub(crate) cut: Option<CutTail>,
+    pub(crate) gaps: Vec<Gap>,
     /// Segments that were complete but not yet sealed.
     pub(crate) closed: Vec<Closed>,
     /// Lengths of the journal segments but the live one.
@@ -76,26 +82,38 @@ pub(crate) struct Recovered {
     pub(crate) spool_sizes: BTreeMap<u64, u64>,
 }
 
-/// Reads what is there and makes it ready for the writer. `closed_at` is the last record of a session that ended in
-/// order; nothing can be torn then. `known` is the last record that is known to have been durable, with the present time:
-/// a journal without it is noted, and what is taken away then is put aside first.
+/// What is known of a journal before it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    /// The last record of a session that ended in order; nothing can be torn then.
+    pub(crate) closed_at: Option<u64>,
+    /// The last record that is known to have been durable: a journal without it is noted, and what is taken away then is
+    /// put aside first.
+    pub(crate) known: Option<Position>,
+    /// Records under which damage is named that a person accepts.
+    pub(crate) accepted: &'a [u64],
+    /// The present time.
+    pub(crate) now: Timestamp,
+}
+
+/// Reads what is there and makes it ready for the writer.
 pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     layout: &Layout,
     options: &Options,
     health: &Health,
-    closed_at: Option<u64>,
-    known: Option<(Position, Timestamp)>,
+    expected: &Expected<'_>,
 ) -> Result<Recovered, OpenError> {
     // A name that a killed session gave may be known to the page cache alone.
     for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
         disk.sync_dir(dir).map_err(|error| io_error(dir, error))?;
     }
-    let found = find_end(&**disk, layout, Access::Write, closed_at)?;
-    if let Some((known, now)) = known
+    let found = find_end(&**disk, layout, Access::Write)?;
+    let lost = found.lost_at_end(expected)?;
+    if let Some(known) = expected.known.or(lost)
         && !cut::holds(disk, &layout.journal, found.position(), known)?
     {
-        cut::keep(&**disk, layout, &found, known, now)?;
+        cut::keep(&**disk, layout, &found, known, expected.now)?;
     }
     let End {
         replay: end,
@@ -120,6 +138,7 @@ pub(crate) fn recover(
         last_digest: end.state.digest,
         last_at: end.state.last_at,
         cut,
+        gaps: history.gaps,
         closed: history.closed,
         journal_sizes: history.sizes,
         spool_sizes,
@@ -143,15 +162,28 @@ impl End {
             digest: self.replay.state.digest,
         }
     }
+
+    /// That nothing is missing or torn after a session that ended in order with this record.
+    pub(crate) fn check_orderly(&self, closed_at: Option<u64>) -> Result<(), OpenError> {
+        closed_at.map_or(Ok(()), |at| self.replay.check_orderly_end(at, self.cut.as_ref()))
+    }
+
+    /// The same, but a person may accept that the end is missing: the last record that was there.
+    fn lost_at_end(&self, expected: &Expected<'_>) -> Result<Option<Position>, OpenError> {
+        match (self.check_orderly(expected.closed_at), expected.closed_at) {
+            (Err(OpenError::Damaged(damage)), Some(seq))
+                if expected.accepted.contains(&damage.seq) && self.position().seq < seq =>
+            {
+                let digest = [0; 32];
+                Ok(Some(Position { seq, digest }))
+            }
+            (checked, _) => checked.map(|()| None),
+        }
+    }
 }
 
 /// Finds the journal's end, with what has to be cut off behind it; changes nothing.
-pub(crate) fn find_end(
-    disk: &dyn Disk,
-    layout: &Layout,
-    access: Access,
-    closed_at: Option<u64>,
-) -> Result<End, OpenError> {
+pub(crate) fn find_end(disk: &dyn Disk, layout: &Layout, access: Access) -> Result<End, OpenError> {
     let dir = &layout.journal;
     let mut segments = journal_segments(disk, dir).map_err(|error| io_error(dir, error))?;
     let live = match segments.pop() {
@@ -181,9 +213,6 @@ pub(crate) fn find_end(
         (Some((index, why)), _) => Some(replay.cut_from(index, why)),
         (None, torn) => torn,
     };
-    if let Some(closed_at) = closed_at {
-        replay.check_orderly_end(closed_at, cut.as_ref())?;
-    }
     Ok(End {
         replay,
         first_seq: live.first_seq,
@@ -199,6 +228,7 @@ pub(crate) struct History {
     last: Option<(u64, Digest, Option<Timestamp>)>,
     closed: Vec<Closed>,
     sizes: BTreeMap<u64, u64>,
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl History {
@@ -214,6 +244,10 @@ impl History {
                     .map_err(io)?
                     .map_err(|what| damage(&path, segment, what))?;
                 check_link(&path, segment, summary.first_seq, &summary.prev, self.last.as_ref())?;
+                if summary.gap {
+                    let gap = Gap::read(file, &summary).map_err(io)?;
+                    self.gaps.push(gap.map_err(|what| damage(&path, segment, what))?);
+                }
                 let latest = Timestamp::from_nanosecond(summary.latest.into()).ok();
                 self.last = Some((summary.last_seq.saturating_add(1), summary.last_digest, latest));
             }

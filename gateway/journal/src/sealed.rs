@@ -20,6 +20,8 @@ use crate::record::{Digest, Line};
 /// zstd's number for a frame that readers skip.
 const SKIPPABLE: u32 = 0x184D_2A50;
 const MAGIC: [u8; 8] = *b"RSMEVSEL";
+/// The same of a segment that stands for records that are missing.
+const GAP: [u8; 8] = *b"RSMEVGAP";
 const CONTENT: usize = 160;
 /// Octets before the compressed lines.
 pub(crate) const SUMMARY: usize = 8 + CONTENT;
@@ -39,6 +41,8 @@ pub(crate) struct Summary {
     pub(crate) text: u64,
     /// Length of this file.
     pub(crate) file: u64,
+    /// The records are missing, and the one line tells of that.
+    pub(crate) gap: bool,
 }
 
 impl Summary {
@@ -46,7 +50,7 @@ impl Summary {
         let mut octets = [0; SUMMARY];
         put(&mut octets, 0, &SKIPPABLE.to_le_bytes());
         put(&mut octets, 4, &(CONTENT as u32).to_le_bytes());
-        put(&mut octets, 8, &MAGIC);
+        put(&mut octets, 8, if self.gap { &GAP } else { &MAGIC });
         put(&mut octets, 20, &FORMAT.to_le_bytes());
         put(&mut octets, 24, &self.first_seq.to_le_bytes());
         put(&mut octets, 32, &self.last_seq.to_le_bytes());
@@ -67,7 +71,9 @@ impl Summary {
         if !read_whole(file, &mut octets, 0)? {
             return Ok(Err("the file is shorter than its summary"));
         }
-        if u32_at(&octets, 0) != SKIPPABLE || u32_at(&octets, 4) as usize != CONTENT || array_at(&octets, 8) != MAGIC {
+        let magic = array_at(&octets, 8);
+        let gap = magic == GAP;
+        if u32_at(&octets, 0) != SKIPPABLE || u32_at(&octets, 4) as usize != CONTENT || !(gap || magic == MAGIC) {
             return Ok(Err("the file does not begin like a sealed segment"));
         }
         if u32_at(&octets, 16) != crc32c::crc32c(&octets[20..]) {
@@ -85,6 +91,7 @@ impl Summary {
             latest: i64::from_le_bytes(array_at(&octets, 112)),
             text: u64_at(&octets, 120),
             file: u64_at(&octets, 128),
+            gap,
         };
         if summary.file != file.len()? {
             return Ok(Err("the file does not have the length that its summary says"));
@@ -107,6 +114,77 @@ pub(crate) fn lines(file: Arc<dyn DiskFile>) -> io::Result<Lines> {
         1 << 17,
         zstd::Decoder::new(Stream::new(file, 0))?,
     ))
+}
+
+/// A sealed segment that is being written.
+pub(crate) struct Sealing {
+    target: Arc<dyn DiskFile>,
+    encoder: zstd::Encoder<'static, Stream>,
+    text: u64,
+    earliest: i64,
+    latest: i64,
+}
+
+/// What a sealed segment begins and ends with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+    /// Digest of the record before the first.
+    pub(crate) prev: Digest,
+    pub(crate) last_digest: Digest,
+    pub(crate) gap: bool,
+}
+
+impl Sealing {
+    /// Begins a file, in the place of what an interrupted writer may have left.
+    pub(crate) fn create(disk: &dyn Disk, path: &Path, level: i32) -> io::Result<Self> {
+        match disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let target = disk.create(path)?;
+        let mut encoder = zstd::Encoder::new(Stream::new(Arc::clone(&target), SUMMARY as u64), level)?;
+        encoder.include_checksum(true)?;
+        Ok(Self {
+            target,
+            encoder,
+            text: 0,
+            earliest: i64::MAX,
+            latest: i64::MIN,
+        })
+    }
+
+    /// Adds lines with their line feeds.
+    pub(crate) fn put(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.text += lines.len() as u64;
+        self.encoder.write_all(lines)
+    }
+
+    /// A record has this time.
+    pub(crate) fn at(&mut self, time: Timestamp) {
+        let time = nanoseconds(time);
+        self.earliest = self.earliest.min(time);
+        self.latest = self.latest.max(time);
+    }
+
+    /// Completes the file, which is not durable yet; returns its length.
+    pub(crate) fn finish(self, ends: &Ends) -> io::Result<(Arc<dyn DiskFile>, u64)> {
+        let file = self.encoder.finish()?.position();
+        let summary = Summary {
+            first_seq: ends.first_seq,
+            last_seq: ends.last_seq,
+            prev: ends.prev,
+            last_digest: ends.last_digest,
+            earliest: self.earliest,
+            latest: self.latest,
+            text: self.text,
+            file,
+            gap: ends.gap,
+        };
+        self.target.write_at(&summary.encode(), 0)?;
+        Ok((self.target, file))
+    }
 }
 
 /// A raw segment that is complete and waits to be sealed.
@@ -182,17 +260,9 @@ fn compress(
     };
     let source = disk.open(raw, Access::Read)?;
     let header = SegmentHeader::read(&*source)?.map_err(|what| damage(0, closed.first_seq, what))?;
-    match disk.remove(unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    let target = disk.create(unfinished)?;
-    let mut encoder = zstd::Encoder::new(Stream::new(Arc::clone(&target), SUMMARY as u64), level)?;
-    encoder.include_checksum(true)?;
-
+    let mut sealing = Sealing::create(disk, unfinished, level)?;
     let len = source.len()?;
-    let (mut offset, mut seq, mut text) = (frame::HEADER, closed.first_seq, 0);
-    let (mut earliest, mut latest) = (i64::MAX, i64::MIN);
+    let (mut offset, mut seq) = (frame::HEADER, closed.first_seq);
     let mut payload = Vec::new();
     while seq <= closed.last_seq {
         let Found::Frame(found) = frame::read(&*source, offset, len, &mut payload)? else {
@@ -203,26 +273,18 @@ fn compress(
             let time = line
                 .ok_or("a line does not have the form of a record")
                 .and_then(|line| line.time());
-            let time = nanoseconds(time.map_err(|what| damage(offset, seq, what))?);
-            earliest = earliest.min(time);
-            latest = latest.max(time);
+            sealing.at(time.map_err(|what| damage(offset, seq, what))?);
         }
-        encoder.write_all(&payload)?;
-        text += payload.len() as u64;
+        sealing.put(&payload)?;
         seq += u64::from(found.records);
         offset += found.span();
     }
-    let file = encoder.finish()?.position();
-    let summary = Summary {
+    let ends = Ends {
         first_seq: closed.first_seq,
         last_seq: closed.last_seq,
         prev: header.prev,
         last_digest: closed.last_digest,
-        earliest,
-        latest,
-        text,
-        file,
+        gap: false,
     };
-    target.write_at(&summary.encode(), 0)?;
-    Ok((target, file))
+    Ok(sealing.finish(&ends)?)
 }

@@ -112,8 +112,11 @@ impl Store {
         self.snapshots.remove_foreign(self.last_seq(), &belongs)
     }
 
-    /// Whether the journal has the record at a position; yes, if that record is archived.
-    fn holds(&self, position: Position) -> Result<bool, ReadError> {
+    /// Whether the journal has the record at a position; yes, if that record is archived, or missing in a gap.
+    ///
+    /// # Errors
+    /// The journal cannot be read there.
+    pub fn holds(&self, position: Position) -> Result<bool, ReadError> {
         let Writer { disk, layout, .. } = &self.writer;
         cut::holds(disk, &layout.journal, self.position(), position)
     }

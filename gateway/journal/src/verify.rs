@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::{Damage, ReadError};
+use crate::gap::Gap;
 use crate::record::{Digest, Record};
 use crate::walk::{Scope, Walk};
 
@@ -34,12 +35,15 @@ pub struct Report {
     pub prev: Digest,
     /// Digest of the last record; `prev` if there is none.
     pub last_digest: Digest,
+    /// Ranges of records that are missing, as the segments in their place tell. Whether a person accepted that is told by
+    /// records after them, which only the caller understands.
+    pub gaps: Vec<Gap>,
     /// An unfinished batch at the very end: one is being written just now, or a crash left it.
     pub torn_tail: Option<Damage>,
 }
 
-/// Verifies the journal in `dir` (the folder with the segments): frames, sequence numbers without a gap, the hash chain,
-/// the form of each record. `check` sees each record of the range in order, for what only the caller understands, such
+/// Verifies the journal in `dir` (the folder with the segments): frames, sequence numbers without a gap that is not told
+/// of, the hash chain, the form of each record. `check` sees each record of the range in order, for what only the caller understands, such
 /// as signed checkpoints; what it returns as an error becomes the damage of that record.
 ///
 /// # Errors
@@ -65,6 +69,7 @@ pub fn verify(
         segments: 0,
         prev: [0; 32],
         last_digest: [0; 32],
+        gaps: Vec::new(),
         torn_tail: None,
     };
     while let Some(step) = walk.step() {
@@ -89,6 +94,9 @@ pub fn verify(
         report.records += 1;
     }
     report.segments = walk.segments_read();
+    let (from, to) = (range.from.unwrap_or(0), range.to.unwrap_or(u64::MAX));
+    let within = |gap: &&Gap| gap.first <= to && gap.last >= from;
+    report.gaps = walk.gaps().iter().filter(within).cloned().collect();
     report.torn_tail = walk.torn().cloned();
     Ok(report)
 }

@@ -47,7 +47,8 @@ pub fn view(dir: &Path, disk: Arc<dyn Disk>) -> Result<Option<View>, OpenError> 
     let io = |error| io_error(dir, error);
     let last = Session::load(&*disk, &layout).map_err(io)?;
     let clean = last.as_ref().filter(|session| session.clean);
-    let end = find_end(&*disk, &layout, Access::Read, clean.map(|session| session.last_seq))?;
+    let end = find_end(&*disk, &layout, Access::Read)?;
+    end.check_orderly(clean.map(|session| session.last_seq))?;
     let position = end.position();
     let boot = disk.boot_id().map_err(io)?;
     let recovery = Recovery {
@@ -58,6 +59,8 @@ pub fn view(dir: &Path, disk: Arc<dyn Disk>) -> Result<Option<View>, OpenError> 
         clean_close: clean.is_some(),
         same_boot: last.is_some_and(|session| session.boot == boot),
         cuts: cut::load(&*disk, &layout)?,
+        gaps: end.history.gaps,
+        passed_over: Vec::new(),
     };
     let health = Arc::new(Health::default());
     let snapshots = Snapshots::new(Arc::clone(&disk), layout.snapshot.clone(), 0, health);
@@ -98,8 +101,11 @@ impl View {
         self.snapshots.latest(&|position| self.holds(position))
     }
 
-    /// Whether the journal has the record at a position; yes, if that record is archived.
-    fn holds(&self, position: Position) -> Result<bool, ReadError> {
+    /// Whether the journal has the record at a position; yes, if that record is archived, or missing in a gap.
+    ///
+    /// # Errors
+    /// The journal cannot be read there.
+    pub fn holds(&self, position: Position) -> Result<bool, ReadError> {
         cut::holds(&self.disk, &self.layout.journal, self.position, position)
     }
 }

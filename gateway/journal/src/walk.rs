@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Damage, ReadError};
 use crate::frame::{self, Found, Rest, SegmentHeader};
+use crate::gap::Gap;
 use crate::layout::{Form, MAX_RECORD, MAX_SEGMENT, SegmentName, journal_segments};
 use crate::record::{Digest, Line, digest};
 use crate::sealed::{self, Summary};
@@ -44,6 +45,7 @@ pub(crate) struct Walk {
     line: Vec<u8>,
     segments_read: u64,
     torn: Option<Damage>,
+    gaps: Vec<Gap>,
     ended: bool,
 }
 
@@ -98,6 +100,7 @@ impl Walk {
             line: Vec::new(),
             segments_read: 0,
             torn: None,
+            gaps: Vec::new(),
             ended: false,
         })
     }
@@ -126,6 +129,11 @@ impl Walk {
     /// The unfinished batch that the walk ended at, if there was one.
     pub(crate) fn torn(&self) -> Option<&Damage> {
         self.torn.as_ref()
+    }
+
+    /// The gaps that the walk passed over.
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
     /// Finds the next record.
@@ -202,7 +210,7 @@ impl Walk {
             };
             let file = file.map_err(io)?;
 
-            let (first_seq, prev, lines) = match name.form {
+            let (first_seq, prev, lines, gap) = match name.form {
                 Form::Raw => {
                     let header = SegmentHeader::read(&*file)
                         .map_err(io)?
@@ -215,7 +223,7 @@ impl Walk {
                         used: 0,
                         last,
                     };
-                    (header.first_seq, header.prev, lines)
+                    (header.first_seq, header.prev, lines, None)
                 }
                 Form::Sealed => {
                     let summary = Summary::read(&*file)
@@ -227,16 +235,17 @@ impl Walk {
                         self.next = Some((summary.last_seq.saturating_add(1), summary.last_digest));
                         continue;
                     }
-                    let lines = sealed::lines(file).map_err(io)?;
-                    (
-                        summary.first_seq,
-                        summary.prev,
-                        Lines::Sealed {
-                            lines,
-                            offset: 0,
-                            last_seq: summary.last_seq,
-                        },
-                    )
+                    let gap = match summary.gap {
+                        true => Some(Gap::read(Arc::clone(&file), &summary).map_err(io)?),
+                        false => None,
+                    };
+                    let gap = gap.transpose().map_err(|what| damage(what.to_owned()))?;
+                    let lines = Lines::Sealed {
+                        lines: sealed::lines(file).map_err(io)?,
+                        offset: 0,
+                        last_seq: summary.last_seq,
+                    };
+                    (summary.first_seq, summary.prev, lines, gap)
                 }
             };
             if first_seq != name.first_seq {
@@ -270,8 +279,13 @@ impl Walk {
                     ));
                 }
             }
-            self.next = Some((first_seq, prev));
             self.segments_read += 1;
+            if let Some(gap) = gap {
+                self.next = Some((gap.last + 1, gap.after));
+                self.gaps.push(gap);
+                continue;
+            }
+            self.next = Some((first_seq, prev));
             self.current = Some(Segment { path, lines });
             return Ok(true);
         }

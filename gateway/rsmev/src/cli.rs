@@ -63,6 +63,10 @@ pub(crate) struct Serve {
     /// Go on although data keys are lost that stored bodies are sealed under: these bodies cannot be read any more
     #[arg(long)]
     pub(crate) accept_lost_keys: bool,
+    /// Go on without records of the journal that are damaged or missing: SEQ is the record that the refused start named;
+    /// repeatable. What can be read is kept, what cannot is put aside, and the journal tells who accepted it
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) accept_gap: Vec<u64>,
 }
 
 /// `--test-clock TIME[xRATE]`
@@ -327,6 +331,9 @@ pub(crate) struct JournalVerify {
     /// SEQ may be the one before the first that is here; repeatable
     #[arg(long, value_name = "[SEQ:]HEX")]
     pub(crate) expect_digest: Vec<ExpectedDigest>,
+    /// Fail also over records that are missing although a person accepted that
+    #[arg(long)]
+    pub(crate) no_gaps: bool,
     #[command(flatten)]
     pub(crate) output: OutputArg,
 }

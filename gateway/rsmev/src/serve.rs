@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::{Clock, SystemClock};
-use engine::{Engine, Start, StartError};
+use engine::{Acceptance, Engine, Start, StartError};
 use gost::Certificate;
 use smev3::door::{DoorMetrics, LiveTls};
 use tokio::net::TcpListener;
@@ -59,6 +59,10 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
     memory::keep_small();
     make_data_dir(&settings.node.data_dir)?;
     make_socket_folder(settings)?;
+    let accepted = Acceptance {
+        gaps: arguments.accept_gap.clone(),
+        by: Some(store::person(nix::unistd::Uid::current())),
+    };
     store::become_owner(&settings.node.data_dir)?;
     let settings = &descriptors::within(settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -67,7 +71,7 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
         .build()
         .map_err(|error| Failure::refused(error.to_string()))?;
     let ended = runtime.block_on(async {
-        let gateway = Gateway::start(settings, arguments).await?;
+        let gateway = Gateway::start(settings, arguments, accepted).await?;
         gateway.run(config).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -119,7 +123,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(settings: &Settings, arguments: &Serve) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, arguments: &Serve, accepted: Acceptance) -> Result<Self, Failure> {
         let test_clock = arguments.test_clock.as_ref();
         let identity = keys::load(&settings.keys)?;
         let trusted = crate::links::trusted_signers(settings)?;
@@ -130,7 +134,7 @@ impl Gateway {
                 Arc::new(engine::clock::TestClock::new(clock.start, clock.rate))
             }
         };
-        let engine = start_engine(settings, &identity, &clock, arguments.accept_lost_keys).await?;
+        let engine = start_engine(settings, &identity, &clock, (arguments.accept_lost_keys, accepted)).await?;
         // Disk and clock are known before the first caller comes.
         engine.tick().await;
         let door = door::bind(settings, &engine, &identity, &clock).await?;
@@ -249,13 +253,16 @@ async fn start_engine(
     settings: &Settings,
     identity: &Identity,
     clock: &Arc<dyn Clock>,
-    accept_lost_keys: bool,
+    (accept_lost_keys, accepted): (bool, Acceptance),
 ) -> Result<Engine, Failure> {
     let mut patience = LOCK_PATIENCE;
     loop {
         let start = Start {
             at_rest: master_key::at_rest(settings, accept_lost_keys)?,
-            settings: settings.engine(),
+            settings: engine::Settings {
+                accepted: accepted.clone(),
+                ..settings.engine()
+            },
             clock: Arc::clone(clock),
             disk: journal::disk::RealDisk::shared(),
             signer: Arc::clone(&identity.signer),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use engine::clock::SystemClock;
 use engine::event::Person;
 use engine::{Engine, Start, StartError, View};
+use journal::{OpenError, ReadError};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -144,7 +145,18 @@ fn no_data(settings: &Settings) -> Failure {
 /// Why the store did not open, with what a person can do about it.
 pub(crate) fn start_failure(settings: &Settings, error: &StartError) -> Failure {
     let dir = settings.node.data_dir.display();
-    Failure::refused(format!("{dir}: {error}"))
+    let damage = match error {
+        StartError::Store(OpenError::Damaged(damage)) | StartError::Journal(ReadError::Damaged(damage)) => Some(damage),
+        _ => None,
+    };
+    let way_out = damage.filter(|damage| damage.seq > 0).map_or_else(String::new, |damage| {
+        format!(
+            "; restore the file from a backup or the archive (`rsmev journal verify` tells whether all is whole then), or, if \
+             it cannot be had, go on without what is lost: `rsmev serve --accept-gap {}`",
+            damage.seq
+        )
+    });
+    Failure::refused(format!("{dir}: {error}{way_out}"))
 }
 
 fn ask_socket(socket: &Path, request: &Request) -> Result<Value, Failure> {

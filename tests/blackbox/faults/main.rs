@@ -11,6 +11,7 @@ mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+mod journal_damage;
 mod machine;
 mod panics;
 mod peers;

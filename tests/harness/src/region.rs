@@ -91,6 +91,14 @@ impl Region {
     /// # Errors
     /// [`HarnessError`].
     pub fn launch(&mut self) -> Result<(), HarnessError> {
+        self.launch_with(&[])
+    }
+
+    /// The same with more arguments for `serve`.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch).
+    pub fn launch_with(&mut self, more: &[&str]) -> Result<(), HarnessError> {
         if self.process.is_some() {
             return Err(HarnessError::Running);
         }
@@ -102,6 +110,7 @@ impl Region {
         if let Some(clock) = &self.clock {
             arguments.extend(["--test-clock".to_owned(), format!("{}x{}", clock.now(), clock.rate())]);
         }
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         self.process = Some(Process::start(&self.binary, &arguments, &self.places.log)?);
         Ok(())
     }

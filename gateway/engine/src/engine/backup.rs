@@ -63,6 +63,7 @@ impl Engine {
                 since: self.now(),
                 through: 0,
                 made: self.now(),
+                gap: None,
             })
         })
     }

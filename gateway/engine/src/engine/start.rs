@@ -18,6 +18,7 @@ use crate::decide::Random;
 use crate::decide::sweep::Sweep;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
+use crate::gaps;
 use crate::incidents::IncidentKind;
 use crate::keys;
 use crate::message::{JournalCut, Micros};
@@ -108,6 +109,17 @@ impl Engine {
         if let Some(text) = unclean_end(&opened.recovery) {
             shared.incidents.tell(IncidentKind::UncleanEnd, text, now);
         }
+        let Recovery { gaps, passed_over, .. } = &opened.recovery;
+        let untold_gaps = gaps::untold(
+            &State::new(&*shared.index),
+            (&shared.disk, &shared.journal_dir()),
+            (gaps, passed_over),
+            &shared.settings.accepted,
+        )?;
+        for text in untold_gaps.texts {
+            tracing::error!("{text}");
+            shared.incidents.tell(IncidentKind::JournalGap, text, now);
+        }
         let cuts = untold(&shared, opened.recovery.cuts)?;
         let desk = Desk {
             shared: Arc::clone(&shared),
@@ -119,7 +131,8 @@ impl Engine {
             last_at: last_at.unwrap_or(now),
             closed: None,
         };
-        let house = House::new(now, &opened.store, snapshot_seq);
+        let mut house = House::new(now, &opened.store, snapshot_seq);
+        house.snapshot_wanted = !untold_gaps.events.is_empty();
         let identity = Arc::new((Arc::clone(&signer), certificate.clone()));
         let mut writer = Writer {
             shared: Arc::clone(&shared),
@@ -140,9 +153,15 @@ impl Engine {
             aside: cut.aside,
         });
         let restored = held(&shared)?;
+        let passed = |event: &Event| matches!(event, Event::GapPassed { .. });
+        if untold_gaps.events.iter().any(passed) {
+            shared.found_cut.store(true, Ordering::Relaxed);
+            shared.upstream_held.store(true, Ordering::Release);
+        }
         let beginning = std::iter::once(Event::Started { version, boot });
         writer.begin(
             beginning
+                .chain(untold_gaps.events)
                 .chain(cuts)
                 .chain(restored)
                 .chain(shared.spool.protection.untold(used))
@@ -215,6 +234,7 @@ fn untold(shared: &Shared, noted: Vec<Cut>) -> Result<Vec<Cut>, StartError> {
                 known: cut.known.seq,
                 end: cut.end.seq,
                 aside: cut.aside.clone(),
+                gap: false,
             });
         }
         None => shared.hold_journal_cut()?,

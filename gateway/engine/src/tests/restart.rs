@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::command::{Acknowledge, Refusal, Take, TakeFrom};
+use crate::names::MessageId;
 use crate::testing::{Running, evidence, id_at, mnemonic, participant, request, start_time};
 use crate::{Engine, rebuild_index};
 use journal::disk::RealDisk;
@@ -21,7 +22,7 @@ pub(super) async fn accept(engine: &Engine, numbers: std::ops::Range<u32>) {
     }
 }
 
-async fn take(engine: &Engine) -> Option<crate::command::Delivery> {
+pub(super) async fn take(engine: &Engine) -> Option<crate::command::Delivery> {
     let take = Take {
         participant: mnemonic("LAND"),
         from: TakeFrom::Requests,
@@ -30,20 +31,22 @@ async fn take(engine: &Engine) -> Option<crate::command::Delivery> {
     engine.take(take).await.unwrap()
 }
 
+pub(super) fn acknowledgement(target: MessageId) -> Acknowledge {
+    Acknowledge {
+        participant: mnemonic("LAND"),
+        target,
+        accepted: true,
+        evidence: evidence(),
+    }
+}
+
 /// Some life: waiting, handed out, acknowledged.
 pub(super) async fn live(engine: &Engine) {
     accept(engine, 0..20).await;
     for acknowledged in [true, false, true] {
         let delivery = take(engine).await.unwrap();
         if acknowledged {
-            let target = delivery.message_id;
-            let ack = Acknowledge {
-                participant: mnemonic("LAND"),
-                target,
-                accepted: true,
-                evidence: evidence(),
-            };
-            engine.acknowledge(ack).await.unwrap();
+            engine.acknowledge(acknowledgement(delivery.message_id)).await.unwrap();
         }
     }
 }

@@ -8,6 +8,7 @@ mod cut;
 mod cuts;
 mod disk;
 mod faults;
+mod gap;
 mod model;
 mod reading;
 mod recovery;

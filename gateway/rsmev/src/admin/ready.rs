@@ -84,8 +84,19 @@ impl Readiness {
             name: "restored".to_owned(),
             ok: false,
             since: hold.since,
-            message: "the store was restored from a backup: nothing goes to upstreams".to_owned(),
-            remedy: "Make sure that the old gateway does not run, then: rsmev backup resume-upstream.".to_owned(),
+            message: match hold.gap {
+                None => "the store was restored from a backup: nothing goes to upstreams".to_owned(),
+                Some(last) => format!(
+                    "records {} to {last} of the journal are missing, and what they said of messages to upstreams: nothing \
+                     goes there",
+                    hold.through + 1
+                ),
+            },
+            remedy: match hold.gap {
+                None => "Make sure that the old gateway does not run, then: rsmev backup resume-upstream.",
+                Some(_) => "Restore the records if they can be had; if not: rsmev backup resume-upstream.",
+            }
+            .to_owned(),
         }));
         conditions.extend(self.archive.as_ref().map(|archive| self.archive(archive)));
         Report {

@@ -41,7 +41,7 @@ pub(crate) fn run(place: &BackupPlace, out: &mut Out) -> Result<(), Failure> {
     if !wrong.is_empty() {
         return Err(Failure::refused(wrong.join("\n")));
     }
-    journal(&folder, manifest)?;
+    let gaps = journal(&folder, manifest)?;
     if let Some(before) = before(&folder, manifest)?
         && manifest.previous.as_deref() != Some(before.digest.as_str())
     {
@@ -49,6 +49,9 @@ pub(crate) fn run(place: &BackupPlace, out: &mut Out) -> Result<(), Failure> {
             "backup {} is not the one that backup {} came after",
             before.manifest.number, manifest.number
         )));
+    }
+    for gap in gaps {
+        out.line(gap)?;
     }
     out.line(format_args!("{} is whole.", summary(manifest)))?;
     out.line(format_args!("Signed by {} ({})", signer.subject(), signer.id()))?;
@@ -81,7 +84,8 @@ fn before(folder: &Folder, manifest: &Manifest) -> Result<Option<Found>, Failure
 }
 
 /// The chain of records from the beginning that an act allows, to the end that the manifest names.
-fn journal(folder: &Folder, manifest: &Manifest) -> Result<(), Failure> {
+/// Returns what is to be said of records that are missing.
+fn journal(folder: &Folder, manifest: &Manifest) -> Result<Vec<String>, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(BackupDisk::new(folder, manifest));
     let certificate = |id: &str| {
         let place = format!("registry/{id}");
@@ -97,6 +101,7 @@ fn journal(folder: &Folder, manifest: &Manifest) -> Result<(), Failure> {
     });
     let report = report.map_err(|error| Failure::refused(error.to_string()))?;
     crate::commands::journal::beginning(range, &report, checkpoints.acts()).map_err(Failure::refused)?;
+    let gaps = crate::commands::journal::gaps(&disk, Path::new("journal"), &report).map_err(Failure::refused)?;
     let digest = hex::encode(report.last_digest);
     if (report.last_seq, digest.as_str()) != (manifest.through, manifest.digest.as_str()) || report.torn_tail.is_some()
     {
@@ -105,5 +110,5 @@ fn journal(folder: &Folder, manifest: &Manifest) -> Result<(), Failure> {
             report.last_seq, manifest.through
         )));
     }
-    Ok(())
+    Ok(gaps.iter().map(crate::commands::journal::gap_text).collect())
 }

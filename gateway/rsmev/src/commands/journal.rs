@@ -5,15 +5,16 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use engine::CheckpointVerifier;
 use engine::command::NotedCut;
 use engine::event::Act;
+use engine::{CheckpointVerifier, GapAccepted};
 use gost::Certificate;
-use journal::disk::RealDisk;
+use journal::disk::{Disk, RealDisk};
 use journal::read::Filter;
 use journal::verify::{Range, Report};
-use journal::{Digest, ReadError, Record, Session};
+use journal::{Digest, Gap, ReadError, Record, Session};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -150,8 +151,43 @@ struct Verified {
     /// Whose checkpoints they are.
     signers: Vec<String>,
     last_digest: String,
+    /// Records that are missing, and who accepted that.
+    gaps: Vec<KnownGap>,
     unfinished_batch: Option<String>,
     error: Option<String>,
+}
+
+/// A gap that was accepted.
+#[derive(Debug, Serialize)]
+struct KnownGap {
+    first: u64,
+    last: u64,
+    what: String,
+    accepted_by: String,
+    accepted_at: jiff::Timestamp,
+    /// The record that tells.
+    record: u64,
+}
+
+/// The gaps of what was verified.
+///
+/// # Errors
+/// One that nobody accepted, for a person.
+pub(crate) fn gaps(disk: &Arc<dyn Disk>, dir: &Path, report: &Report) -> Result<Vec<(Gap, GapAccepted)>, String> {
+    let known = |gap: &Gap| match engine::gap_accepted(disk, dir, gap) {
+        Ok(Some(accepted)) => Ok((gap.clone(), accepted)),
+        Ok(None) => Err(gap.unaccepted().to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    report.gaps.iter().map(known).collect()
+}
+
+/// What a person is told of a gap.
+pub(crate) fn gap_text((gap, accepted): &(Gap, GapAccepted)) -> String {
+    format!(
+        "Records {} to {} are missing, which {} accepted on {} (record {}): {}",
+        gap.first, gap.last, accepted.by, accepted.at, accepted.seq, gap.what
+    )
 }
 
 fn verify(
@@ -197,6 +233,7 @@ fn verify(
         expected.look_at(record)?;
         checkpoints.check(record)
     });
+    let mut known_gaps = Vec::new();
     let (report, error) = match verified {
         Ok(report) => {
             let known = known.map(|known| (known, there));
@@ -205,7 +242,15 @@ fn verify(
                 Some(_) => Ok(()),
                 None => beginning(range, &report, checkpoints.acts()),
             };
-            let error = end.and(begin).and_then(|()| expected.conclude(&report)).err();
+            let complete = gaps(&RealDisk::shared(), dir, &report).and_then(|found| {
+                known_gaps = found;
+                match known_gaps.first().filter(|_| arguments.no_gaps) {
+                    Some(gap) => Err(gap_text(gap)),
+                    None => Ok(()),
+                }
+            });
+            let checked = complete.and(end).and(begin);
+            let error = checked.and_then(|()| expected.conclude(&report)).err();
             (Some(report), error)
         }
         Err(error) => (None, Some(error.to_string())),
@@ -215,7 +260,7 @@ fn verify(
     let torn = report.as_ref().and_then(|report| report.torn_tail.as_ref());
     if arguments.output.output == Output::Json {
         out.json(&Verified {
-            whole: error.is_none(),
+            whole: error.is_none() && known_gaps.is_empty(),
             first_seq: report.as_ref().map_or(0, |report| report.first_seq),
             prev_digest: hex::encode(report.as_ref().map_or([0; 32], |report| report.prev)),
             last_seq: report.as_ref().map_or(0, |report| report.last_seq),
@@ -225,6 +270,7 @@ fn verify(
             checkpoints_through: through,
             signers,
             last_digest: hex::encode(report.as_ref().map_or([0; 32], |report| report.last_digest)),
+            gaps: known_gaps.into_iter().map(KnownGap::from).collect(),
             unfinished_batch: torn.map(ToString::to_string),
             error: error.clone(),
         })?;
@@ -250,8 +296,15 @@ fn verify(
                 hex::encode(report.prev)
             ))?;
         }
+        let whole = match known_gaps.is_empty() {
+            true => "whole",
+            false => "whole but for what was accepted to be missing",
+        };
+        for gap in &known_gaps {
+            out.line(gap_text(gap))?;
+        }
         out.line(format_args!(
-            "The journal is whole: records {} to {}, {} in {}, {}.",
+            "The journal is {whole}: records {} to {}, {} in {}, {}.",
             report.first_seq,
             report.last_seq,
             report.records,
@@ -277,6 +330,19 @@ fn verify(
         ))?;
     }
     Ok(())
+}
+
+impl From<(Gap, GapAccepted)> for KnownGap {
+    fn from((gap, accepted): (Gap, GapAccepted)) -> Self {
+        Self {
+            first: gap.first,
+            last: gap.last,
+            what: gap.what,
+            accepted_by: accepted.by.to_string(),
+            accepted_at: accepted.at,
+            record: accepted.seq,
+        }
+    }
 }
 
 /// Whether the journal begins with its first record, or an act tells of the destruction of what was before.
