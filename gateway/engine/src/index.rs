@@ -18,10 +18,10 @@ use crate::error::IndexError;
 use crate::pages;
 use crate::snapshot::Dump;
 use crate::state::{Overlay, Rows, decode};
-use renew::Copy;
+use renew::{Copy, Renewals};
 
 /// Format of keys and values; an index of another format is built anew.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 // Keys of rows begin with a letter.
 const FORMAT_KEY: &[u8] = b"\0format";
 const POSITION_KEY: &[u8] = b"\0position";
@@ -39,8 +39,7 @@ pub(crate) struct Index {
     row_bytes: AtomicU64,
     dump: Mutex<Option<Dump>>,
     copy: Mutex<Option<Copy>>,
-    /// Octets of the files when they were last written anew; 0 if they were not.
-    fresh_bytes: Mutex<u64>,
+    renewals: Mutex<Renewals>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,7 +92,7 @@ impl Index {
             row_bytes: AtomicU64::new(0),
             dump: Mutex::new(None),
             copy: Mutex::new(None),
-            fresh_bytes: Mutex::new(0),
+            renewals: Mutex::default(),
         };
         if let Some(stored) = index.stored_position()? {
             index.row_bytes.store(stored.row_bytes, Ordering::Relaxed);

@@ -370,7 +370,7 @@ impl Writer {
         }
         self.seal_old(now)?;
         self.give_space_back()?;
-        self.renew_index()?;
+        self.renew_index();
         self.destroy()?;
         let far = self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every;
         if far || self.house.snapshot_wanted {
@@ -625,7 +625,7 @@ impl Writer {
         if let Some(dump) = self.shared.index.dump().as_mut() {
             dump.give_up();
         }
-        self.shared.index.give_up_renewal();
+        self.shared.index.end_renewals();
         // Helpers find the channel closed and end.
         drop(self.commands);
         let copying = self.house.copying.take().map(|(_, thread)| thread);

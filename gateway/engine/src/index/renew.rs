@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::error::IndexError;
 use crate::recover::Place;
@@ -20,6 +21,37 @@ use super::{Index, lock};
 const CHUNK: usize = 500;
 /// An index is worth the effort when its files are more than so many times as large as what it holds, and some more.
 const BLOATED: u64 = 2;
+
+/// How long copying rests between two chunks at least, so that the writer gets its turn: the lock is not a fair one.
+const PAUSE: Duration = Duration::from_millis(1);
+/// After a renewal that came to nothing the next one is not tried sooner.
+const REST: Duration = Duration::from_secs(600);
+
+/// What is remembered of renewals.
+#[derive(Debug, Default)]
+pub(super) struct Renewals {
+    /// What the last one left behind.
+    fresh: Option<Fresh>,
+    /// No other one begins before.
+    rest: Option<Instant>,
+    /// The index is being closed.
+    over: bool,
+}
+
+/// A freshly written index, in octets.
+#[derive(Debug, Clone, Copy)]
+struct Fresh {
+    disk: u64,
+    rows: u64,
+}
+
+impl Fresh {
+    /// Whether an index has become larger by a fifth than this one would be with as many rows.
+    fn is_outgrown(self, disk: u64, rows: u64) -> bool {
+        let product = |a: u64, b: u64, times: u128| u128::from(a) * u128::from(b) * times;
+        product(disk, self.rows, 5) >= product(self.disk, rows, 6)
+    }
+}
 
 /// A copy in the making, shared with the thread that applies changes.
 #[derive(Debug)]
@@ -56,35 +88,71 @@ pub(crate) struct Renewed {
 impl Index {
     /// Whether the files are larger than what they hold by so much that they should be written anew. sled leaves segments
     /// alone of which half is in use, so that a copy takes nearly twice of what it holds: the next one is made when the
-    /// files have grown by a fifth since. While there is much to do, twice as much is put up with: everybody waits while the
-    /// copy is opened in its place, for a second or two if it holds a million messages.
+    /// files have grown by a fifth against their rows since. While there is much to do, twice as much is put up with:
+    /// everybody waits while the copy is opened in its place, for a second or two if it holds a million messages.
     pub(crate) fn is_bloated(&self, above: u64, quiet: bool) -> Result<bool, IndexError> {
-        let disk = self.disk_bytes()?;
-        let fresh = *lock(&self.fresh_bytes);
-        let limit = above.saturating_add(self.row_bytes().saturating_mul(BLOATED));
+        let renewals = self.renewals();
+        if renewals.rest.is_some_and(|until| Instant::now() < until) {
+            return Ok(false);
+        }
+        let (disk, rows) = (self.disk_bytes()?, self.row_bytes());
+        let limit = above.saturating_add(rows.saturating_mul(BLOATED));
         let limit = if quiet { limit } else { limit.saturating_mul(2) };
-        Ok(disk > limit && disk >= fresh.saturating_add(fresh / 5))
+        Ok(disk > limit && renewals.fresh.is_none_or(|fresh| fresh.is_outgrown(disk, rows)))
+    }
+
+    /// Octets that a renewal may take beside the index.
+    pub(crate) fn renewal_bytes(&self) -> u64 {
+        self.row_bytes().saturating_mul(BLOATED + 1)
     }
 
     /// Writes the index anew; `None` if it was told to give up.
     pub(crate) fn renew(&self, data_dir: &Path, cache_bytes: u64) -> Result<Option<Renewed>, IndexError> {
         let place = Place::new(data_dir);
+        // Whatever ends this early.
+        self.rest();
         let before = self.disk_bytes()?;
-        self.begin_copy(place.fresh(cache_bytes)?);
-        let copied = self.copy_and_swap(&place, cache_bytes);
+        let copied = place.fresh(cache_bytes).and_then(|draft| match self.begin_copy(draft) {
+            true => self.copy_and_swap(&place, cache_bytes),
+            false => Ok(false),
+        });
         self.give_up_renewal();
-        place.remove_old()?;
+        place.remove_draft()?;
         if !copied? {
             return Ok(None);
         }
+        place.remove_old()?;
         let after = self.disk_bytes()?;
-        *lock(&self.fresh_bytes) = after;
+        *self.renewals() = Renewals {
+            fresh: Some(Fresh {
+                disk: after,
+                rows: self.row_bytes(),
+            }),
+            ..Renewals::default()
+        };
         Ok(Some(Renewed { before, after }))
+    }
+
+    /// No renewal is tried for a while.
+    pub(crate) fn rest(&self) {
+        self.renewals().rest = Some(Instant::now() + REST);
     }
 
     /// Ends a renewal at its next chunk.
     pub(crate) fn give_up_renewal(&self) {
-        *self.copy() = None;
+        let copy = self.copy().take();
+        // Closing its files takes time, in which others go on.
+        drop(copy);
+    }
+
+    /// Ends a renewal, and lets no other one begin.
+    pub(crate) fn end_renewals(&self) {
+        self.renewals().over = true;
+        self.give_up_renewal();
+    }
+
+    fn renewals(&self) -> MutexGuard<'_, Renewals> {
+        lock(&self.renewals)
     }
 
     /// The copy that is being made, if any; applying waits while this is held.
@@ -92,18 +160,25 @@ impl Index {
         lock(&self.copy)
     }
 
-    fn begin_copy(&self, draft: Index) {
-        *self.copy() = Some(Copy {
+    /// `false` if the index is being closed.
+    fn begin_copy(&self, draft: Index) -> bool {
+        let mut copy = self.copy();
+        if self.renewals().over {
+            return false;
+        }
+        *copy = Some(Copy {
             draft: Box::new(draft),
             reached: Vec::new(),
         });
+        true
     }
 
     /// `false` if it was given up.
     fn copy_and_swap(&self, place: &Place, cache_bytes: u64) -> Result<bool, IndexError> {
         loop {
+            let since = Instant::now();
             match self.copy_some(CHUNK)? {
-                Step::Copied => {}
+                Step::Copied => std::thread::sleep(since.elapsed().max(PAUSE)),
                 Step::Whole => break,
                 Step::GivenUp => return Ok(false),
             }
@@ -140,7 +215,7 @@ impl Index {
     }
 
     /// Puts the whole copy in the place of the index; nothing is applied, and nobody reads, meanwhile. If that fails, the
-    /// index goes on as it was; the next start builds one if none is in its place.
+    /// index goes on as it was.
     fn take_place(&self, place: &Place, cache_bytes: u64) -> Result<bool, IndexError> {
         let mut guard = self.copy();
         let Some(Copy { draft, .. }) = guard.take() else {
@@ -209,7 +284,7 @@ mod tests {
             let place = Place::new(dir.path());
             let index = index(dir.path());
             index.apply(&before, at(1)).unwrap();
-            index.begin_copy(place.fresh(CACHE).unwrap());
+            prop_assert!(index.begin_copy(place.fresh(CACHE).unwrap()));
             let (mut seq, mut left) = (1, meanwhile.into_iter());
             let mut apply = || {
                 if let Some(overlay) = left.next() {
@@ -241,7 +316,7 @@ mod tests {
         let index = index(dir.path());
         index.apply(&[(b"ma".to_vec(), Some(vec![1]))].into(), at(1)).unwrap();
         let before = rows(&index);
-        index.begin_copy(place.fresh(CACHE).unwrap());
+        assert!(index.begin_copy(place.fresh(CACHE).unwrap()));
         assert_eq!(index.copy_some(1).unwrap(), Step::Copied);
         index.give_up_renewal();
         assert_eq!(index.copy_some(1).unwrap(), Step::GivenUp);
@@ -250,6 +325,43 @@ mod tests {
         assert_eq!((before.len(), rows(&index).len()), (1, 2));
         place.remove_old().unwrap();
         assert!(!place.draft.exists());
+    }
+
+    #[test]
+    fn an_index_that_is_being_closed_is_not_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(dir.path());
+        index.apply(&[(b"ma".to_vec(), Some(vec![1]))].into(), at(1)).unwrap();
+        index.end_renewals();
+        assert!(index.renew(dir.path(), CACHE).unwrap().is_none());
+        assert!(!Place::new(dir.path()).draft.exists());
+        // What came to nothing is not tried again at once.
+        assert!(!index.is_bloated(0, true).unwrap());
+    }
+
+    #[test]
+    fn a_copy_that_cannot_take_the_place_leaves_the_index_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path());
+        let index = index(dir.path());
+        index.apply(&[(b"ma".to_vec(), Some(vec![1]))].into(), at(1)).unwrap();
+        // There is no draft to be put in its place.
+        assert!(place.swap(CACHE).is_err());
+        assert!(place.current.exists() && !place.old.exists());
+        index.close();
+        assert_eq!(rows(&Index::open(&place.current, CACHE).unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn an_index_that_was_fresh_when_it_was_full_is_bloated_when_it_is_empty() {
+        let full = Fresh { disk: 650, rows: 350 };
+        assert!(!full.is_outgrown(650, 350) && !full.is_outgrown(700, 370));
+        assert!(full.is_outgrown(800, 350));
+        assert!(
+            full.is_outgrown(650, 20),
+            "the files are as large as before, the rows are gone"
+        );
+        assert!(full.is_outgrown(650, 0));
     }
 
     #[test]

@@ -47,20 +47,40 @@ impl Place {
     /// it.
     pub(crate) fn swap(&self, cache_bytes: u64) -> Result<Index, IndexError> {
         remove(&self.old)?;
-        if self.current.exists() {
+        let there = self.current.exists();
+        if there {
             rename(&self.current, &self.old)?;
         }
-        rename(&self.draft, &self.current)?;
-        let parent = self.current.parent().unwrap_or(Path::new("."));
-        let sync = || std::fs::File::open(parent)?.sync_all();
-        sync().map_err(|error| files(parent, &error))?;
-        Index::open(&self.current, cache_bytes)
+        let put = || {
+            rename(&self.draft, &self.current)?;
+            let parent = self.current.parent().unwrap_or(Path::new("."));
+            let sync = || std::fs::File::open(parent)?.sync_all();
+            sync().map_err(|error| files(parent, &error))?;
+            Index::open(&self.current, cache_bytes)
+        };
+        put().inspect_err(|_| {
+            if there
+                && remove(&self.current)
+                    .and_then(|()| rename(&self.old, &self.current))
+                    .is_err()
+            {
+                tracing::warn!(
+                    "the index was left in {}; the next start builds it anew",
+                    self.old.display()
+                );
+            }
+        })
     }
 
     /// Removes what is left of drafts and of an old index.
     pub(crate) fn remove_old(&self) -> Result<(), IndexError> {
-        remove(&self.draft)?;
+        self.remove_draft()?;
         remove(&self.old)
+    }
+
+    /// Removes what is left of drafts.
+    pub(crate) fn remove_draft(&self) -> Result<(), IndexError> {
+        remove(&self.draft)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::panics::Worker;
+use crate::room;
 use crate::shared::Shared;
 
 use super::Writer;
@@ -11,21 +12,25 @@ use super::Writer;
 const QUIET: u64 = 100;
 
 impl Writer {
-    /// Has the index written anew when it takes much more of the disk than its rows.
-    pub(super) fn renew_index(&mut self) -> Result<(), String> {
+    /// Has the index written anew when it takes much more of the disk than its rows, and there is room for two of it.
+    pub(super) fn renew_index(&mut self) {
         let last = self.store.last_seq();
         let quiet = last - std::mem::replace(&mut self.house.seen_seq, last) <= QUIET;
-        let under_way = self.house.renewing.as_ref().is_some_and(|thread| !thread.is_finished());
-        if under_way || self.house.no_space {
-            return Ok(());
+        let Shared { index, settings, .. } = &*self.shared;
+        if self.house.no_space {
+            return index.give_up_renewal();
+        }
+        if self.house.renewing.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
         }
         self.house.renewing = None;
-        let Shared { index, settings, .. } = &*self.shared;
-        if !index
-            .is_bloated(settings.index_renew_above, quiet)
-            .map_err(|error| error.to_string())?
-        {
-            return Ok(());
+        match index.is_bloated(settings.index_renew_above, quiet) {
+            Ok(true) if self.has_room_for_renewal() => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "nobody knows how much of the disk the index takes");
+                return index.rest();
+            }
         }
         let shared = Arc::clone(&self.shared);
         let renew = move || shared.renew_index();
@@ -36,7 +41,14 @@ impl Writer {
             Ok(thread) => self.house.renewing = Some(thread),
             Err(error) => tracing::warn!(%error, "no thread for writing the index anew"),
         }
-        Ok(())
+    }
+
+    fn has_room_for_renewal(&self) -> bool {
+        let Shared { index, settings, .. } = &*self.shared;
+        self.store.sizes().space.is_none_or(|mut space| {
+            space.free_bytes = space.free_bytes.saturating_sub(index.renewal_bytes());
+            room::lacking(&space, settings, 0, true).is_none()
+        })
     }
 }
 

@@ -286,10 +286,24 @@ impl Job<'_> {
         Ok(listed.into_iter().map(|entry| entry.name).collect())
     }
 
-    /// Files that are named by a number, in its order.
+    /// Files that are named by a number, in its order. One with another name would be missing in the backup, such as a
+    /// segment that was put back from an archive under the name that it has there.
     fn numbered(&self, folder: &str, ending: &str) -> Result<Vec<(u64, String)>, Failure> {
-        let number = |name: String| Some((name.strip_suffix(ending)?.parse().ok()?, name));
-        Ok(self.names(folder)?.into_iter().filter_map(number).collect())
+        let mut found = Vec::new();
+        for name in self.names(folder)? {
+            let Some(number) = name.strip_suffix(ending) else {
+                continue;
+            };
+            match number.parse() {
+                Ok(number) => found.push((number, name)),
+                Err(_) => {
+                    let path = self.data.path(&format!("{folder}/{name}"));
+                    let text = format!("is not named by a number alone; its name must be FIRST{ending}");
+                    return Err(Failure::file(&path, text));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Brings a file into the backup; tells how many octets were copied.
