@@ -77,12 +77,14 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             Ok(())
         }
         Event::JournalCut { known, end, aside, .. } => {
+            // What a gap asks for goes on until somebody takes note.
+            let earlier: Option<JournalCut> = state.get(&keys::journal_cut())?;
             let cut = JournalCut {
                 at,
                 known: *known,
                 end: *end,
                 aside: aside.clone(),
-                gap: false,
+                gap: earlier.is_some_and(|earlier| earlier.gap),
             };
             state.put(keys::journal_cut(), &cut);
             Ok(())

@@ -99,7 +99,9 @@ pub(crate) fn untold(
         if state.get::<Told>(&keys::gap(gap.first))?.as_ref() == Some(&Told::of(gap)) {
             continue;
         }
-        let Some(by) = accepted.by.as_ref().filter(|_| accepted.gaps.contains(&gap.named)) else {
+        // The file says itself under which name it was accepted; it begins there, or a record before that could not be proven.
+        let names_it = accepted.gaps.contains(&gap.named) && (gap.named == gap.first || gap.named == gap.first + 1);
+        let Some(by) = accepted.by.as_ref().filter(|_| names_it) else {
             return Err(OpenError::from(gap.unaccepted()).into());
         };
         let Gap { first, last, what, .. } = gap;
@@ -203,5 +205,5 @@ pub(crate) fn told(
 /// Whether spool segments must stay, because what is in them may be all that is left of messages.
 pub(crate) fn keep_spool(state: &State<'_>) -> Result<bool, IndexError> {
     let cut: Option<JournalCut> = state.get(&keys::journal_cut())?;
-    Ok(cut.is_some_and(|cut| cut.gap))
+    Ok(cut.is_some_and(|cut| cut.gap) || !passed(state)?.is_empty())
 }

@@ -110,7 +110,12 @@ pub(crate) fn recover(
     }
     let found = find_end(&**disk, layout, Access::Write)?;
     let lost = found.lost_at_end(expected)?;
-    if let Some(known) = expected.known.or(lost)
+    // An index may be an older copy that knows less than the orderly end did.
+    let known = [expected.known, lost]
+        .into_iter()
+        .flatten()
+        .max_by_key(|known| known.seq);
+    if let Some(known) = known
         && !cut::holds(disk, &layout.journal, found.position(), known)?
     {
         cut::keep(&**disk, layout, &found, known, expected.now)?;

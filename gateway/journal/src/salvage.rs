@@ -112,6 +112,15 @@ impl Mending<'_> {
         let Some(resumption) = self.resumption(&mut kept, following)? else {
             return Ok(false);
         };
+        if kept.is_proven() && resumption.seq == kept.next_seq() && resumption.prev != kept.digest() {
+            // Giving up a record that is there would make one journal of two.
+            return Err(damage(
+                &segment.path(dir),
+                segment,
+                "the records after it belong to another history, and none is missing between them: restore the file that \
+                 belongs here",
+            ));
+        }
         kept.prove(resumption.seq, &resumption.prev);
         if resumption.seq < kept.next_seq() {
             return Err(damage(
@@ -175,7 +184,7 @@ impl Mending<'_> {
                 }) => {
                     doomed.push(*segment);
                     return Ok(Some(Resumption {
-                        seq: last + 1,
+                        seq: last.saturating_add(1),
                         prev,
                         later: None,
                         doomed,

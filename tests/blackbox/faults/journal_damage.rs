@@ -38,6 +38,11 @@ async fn stopped() -> Stopped {
         (world.bus.ledger().requests().count() == 1).then_some(())
     })
     .await;
+    // The journal has the outcome before the segment is closed.
+    eventually("the gateway knows", async || {
+        queue(&world.region, "upstream/federal").await.is_empty().then_some(())
+    })
+    .await;
     seal(&world.region, 2).await;
     send(&consumer, request(SPRAVKA, "третий")).await;
     assert!(world.region.stop().await.unwrap().success());

@@ -153,6 +153,11 @@ impl Kept {
         true
     }
 
+    /// Whether the last record is what was written.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven && !self.records.is_empty()
+    }
+
     /// Drops the last record unless it is proven, if need be by what follows.
     pub(super) fn prove(&mut self, following: u64, prev: &Digest) {
         let linked = following != self.next_seq() || *prev == self.digest();
