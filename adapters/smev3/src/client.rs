@@ -30,7 +30,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BuildError, ClientError, UpstreamFault};
 pub use outgoing::{Dispatch, DispatchContent, Outgoing};
 pub use pulled::Pulled;
-pub use transport::Bounds;
+pub use transport::{Bounds, Reached};
 
 use crate::envelope::Operation;
 use crate::version::Version;
@@ -96,6 +96,15 @@ impl Pull {
             Self::Status => Operation::GetStatus,
         }
     }
+}
+
+/// Whether something answers at an address, how fast, and what its clock says: its description (`?wsdl`) is asked for,
+/// on a connection of its own and without a signature.
+///
+/// # Errors
+/// Nothing answered within the bounds; the text says what failed.
+pub async fn reach(endpoint: Endpoint, bounds: Bounds) -> Result<Reached, String> {
+    Transport::new(endpoint, bounds).look().await
 }
 
 impl Client {

@@ -23,6 +23,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the gateway
     Serve(Serve),
+    /// Ask for what a gateway needs, check each answer at once, and write the configuration
+    Setup(Box<crate::setup::Arguments>),
     /// Verify configuration, keys, registry and storage; every problem is reported
     Check(OutputArg),
     /// A region in a box: emulated federal bus, gateway, three participants, an upstream outage in the middle
@@ -53,6 +55,24 @@ pub(crate) enum Command {
     /// The index, which is derived from the journal
     #[command(subcommand)]
     Index(Index),
+    /// Write a completion script for a shell to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write what is derived from the program itself
+    #[command(subcommand, hide = true)]
+    Reference(Reference),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Reference {
+    /// A manual page of each command
+    Man {
+        /// Folder for them, which must be there
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

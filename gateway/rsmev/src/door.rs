@@ -1,5 +1,6 @@
 //! From settings to the SMEV 3 door.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use engine::Engine;
@@ -11,9 +12,11 @@ use crate::failure::Failure;
 use crate::keys::Identity;
 use crate::settings::Settings;
 
-/// Listens at `smev3.listen`; connections wait until the door is served.
+/// Listens at `smev3.listen`, with the socket that is held open for it if there is one; connections wait until the door is
+/// served.
 pub(crate) async fn bind(
     settings: &Settings,
+    held_open: Option<TcpListener>,
     engine: &Engine,
     identity: &Identity,
     clock: &Arc<dyn Clock>,
@@ -24,14 +27,17 @@ pub(crate) async fn bind(
         signer: Arc::clone(&identity.signer),
         certificate: identity.certificate.clone(),
     };
-    Door::bind(door_settings(settings), engine.clone(), author, Arc::clone(clock))
-        .await
-        .map_err(|error| {
-            Failure::refused(match error.kind() {
-                std::io::ErrorKind::InvalidInput => format!("smev3.tls: {error}"),
-                _ => format!("smev3.listen {error}"),
-            })
+    let (door, engine, clock) = (door_settings(settings), engine.clone(), Arc::clone(clock));
+    let opened = match held_open {
+        Some(listener) => Door::on(listener, door, engine, author, clock),
+        None => Door::bind(door, engine, author, clock).await,
+    };
+    opened.map_err(|error| {
+        Failure::refused(match error.kind() {
+            std::io::ErrorKind::InvalidInput => format!("smev3.tls: {error}"),
+            _ => format!("smev3.listen {error}"),
         })
+    })
 }
 
 fn door_settings(settings: &Settings) -> smev3::door::Settings {

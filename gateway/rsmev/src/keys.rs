@@ -12,6 +12,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::cli::{CurveName, KeysCsr, KeysNew, KeysShow, Output};
+use crate::credentials;
 use crate::failure::Failure;
 use crate::output::{Out, Table};
 use crate::settings;
@@ -27,8 +28,8 @@ pub(crate) struct Identity {
 
 /// Loads the configured key and certificate, and checks that they belong together.
 pub(crate) fn load(keys: &settings::Keys) -> Result<Identity, Failure> {
-    let key = read_key(&keys.private_key)?;
-    let certificate = read_certificate(&keys.certificate)?;
+    let key = read_key(&credentials::place(&keys.private_key))?;
+    let certificate = read_certificate(&credentials::place(&keys.certificate))?;
     if !belong(&key, &certificate) {
         return Err(Failure::refused(format!(
             "{}: the certificate is of another key than {}",
@@ -251,7 +252,7 @@ fn subject_name(text: &str) -> Result<SubjectName, Failure> {
 }
 
 /// Creates a file that must not exist, and syncs it: a key that is lost is lost for good.
-fn create(file: &Path, mode: u32, octets: &[u8]) -> Result<(), Failure> {
+pub(crate) fn create(file: &Path, mode: u32, octets: &[u8]) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
     let written = options
         .write(true)

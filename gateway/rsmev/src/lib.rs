@@ -12,6 +12,7 @@ mod build;
 mod check;
 mod cli;
 mod commands;
+mod credentials;
 mod data_dir;
 mod descriptors;
 mod document;
@@ -35,13 +36,15 @@ mod sandbox;
 mod section;
 mod serve;
 mod settings;
+mod setup;
 mod store;
+mod supervisor;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, Keys};
+use cli::{Cli, Command, Keys, Reference};
 use failure::Failure;
 use output::{Out, remark};
 use settings::Settings;
@@ -70,6 +73,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
     let settings = || Settings::load(&cli.config);
     match &cli.command {
         Command::Serve(arguments) => serve::run(&settings()?, &cli.config, arguments),
+        Command::Setup(arguments) => setup::run(&cli.config, arguments, out),
         Command::Check(arguments) => check::run(&cli.config, arguments.output, out),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Keys(Keys::New(arguments)) => keys::new(arguments, out),
@@ -84,5 +88,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Retention(command) => commands::retention::run(command, &settings()?, out),
         Command::Journal(command) => commands::journal::run(command, &cli.config, out),
         Command::Index(command) => commands::index::run(command, &settings()?, out),
+        Command::Completions { shell } => commands::reference::completions(*shell, out),
+        Command::Reference(Reference::Man { dir }) => commands::reference::man(dir),
     }
 }

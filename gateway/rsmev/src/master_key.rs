@@ -9,6 +9,7 @@ use serde_json::json;
 use vault::{MasterKey, MasterKeyError};
 
 use crate::cli::{MasterKeyCommand, Output};
+use crate::credentials;
 use crate::failure::Failure;
 use crate::operator::Request;
 use crate::output::Out;
@@ -21,7 +22,7 @@ const NAME: &str = "master.key";
 /// Where a master key is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// `storage.master_key`.
+    /// `storage.master_key`, or what systemd handed over of it.
     Configured(PathBuf),
     /// systemd's credential for the service.
     Credential(PathBuf),
@@ -32,15 +33,14 @@ pub(crate) enum Place {
 impl Place {
     /// Where the master key of this configuration is.
     pub(crate) fn of(configured: Option<&Path>, data_dir: &Path) -> Self {
-        let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Self::find(configured, folder.as_deref(), data_dir)
+        Self::find(configured, credentials::folder().as_deref(), data_dir)
     }
 
-    fn find(configured: Option<&Path>, credentials: Option<&Path>, data_dir: &Path) -> Self {
+    fn find(configured: Option<&Path>, folder: Option<&Path>, data_dir: &Path) -> Self {
         if let Some(path) = configured {
-            return Self::Configured(path.to_owned());
+            return Self::Configured(credentials::find(path, folder));
         }
-        match credentials.map(|folder| folder.join(NAME)) {
+        match folder.map(|folder| folder.join(NAME)) {
             Some(path) if path.exists() => Self::Credential(path),
             _ => Self::DataDir(keys_dir(data_dir).join(NAME)),
         }
@@ -53,7 +53,7 @@ impl Place {
 }
 
 /// What the engine needs to protect bodies; the first start makes a master key if none is configured, and so does one that
-/// gives up what was sealed under a lost one. To be called as the data's owner.
+/// gives up what was sealed under a lost one. Nothing is written yet.
 pub(crate) fn at_rest(settings: &Settings, accept_lost_keys: bool) -> Result<Option<AtRest>, Failure> {
     let data_dir = &settings.node.data_dir;
     let sealed_before = Keyring::of(data_dir, RealDisk::shared()).exists();

@@ -33,6 +33,7 @@ use crate::metrics::{Metrics, Sources};
 use crate::parts::Parts;
 use crate::renewal::Renewal;
 use crate::settings::Settings;
+use crate::supervisor::{self, Supervisor};
 use crate::{build, descriptors, door, logging, memory, store};
 
 /// How long calls in flight may take to finish.
@@ -57,6 +58,7 @@ const BLOCKING_THREADS: usize = 16;
 pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Result<(), Failure> {
     logging::start(&settings.log).map_err(Failure::refused)?;
     memory::keep_small();
+    let supervisor = Supervisor::from_environment();
     make_data_dir(&settings.node.data_dir)?;
     make_socket_folder(settings)?;
     let accepted = Acceptance {
@@ -71,7 +73,7 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
         .build()
         .map_err(|error| Failure::refused(error.to_string()))?;
     let ended = runtime.block_on(async {
-        let gateway = Gateway::start(settings, arguments, accepted).await?;
+        let gateway = Gateway::start(settings, arguments, accepted, supervisor).await?;
         gateway.run(config).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -123,7 +125,13 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(settings: &Settings, arguments: &Serve, accepted: Acceptance) -> Result<Self, Failure> {
+    async fn start(
+        settings: &Settings,
+        arguments: &Serve,
+        accepted: Acceptance,
+        mut supervisor: Supervisor,
+    ) -> Result<Self, Failure> {
+        let starting = supervisor::starting();
         let test_clock = arguments.test_clock.as_ref();
         let identity = keys::load(&settings.keys)?;
         let trusted = crate::links::trusted_signers(settings)?;
@@ -137,7 +145,8 @@ impl Gateway {
         let engine = start_engine(settings, &identity, &clock, (arguments.accept_lost_keys, accepted)).await?;
         // Disk and clock are known before the first caller comes.
         engine.tick().await;
-        let door = door::bind(settings, &engine, &identity, &clock).await?;
+        let held_open = supervisor.door(settings.smev3.listen)?;
+        let door = door::bind(settings, held_open, &engine, &identity, &clock).await?;
         tracing::info!(address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
         let links = Links::start(settings, &engine, &identity, &clock)?;
         let (stop_archive, stopped) = watch::channel(false);
@@ -162,6 +171,9 @@ impl Gateway {
         )?;
         administration(settings, &engine, pages, &mut parts).await?;
         parts.spawn("the renewal of the door's TLS", renewal.clone().watch());
+        if let Some(watchdog) = supervisor::watchdog(&engine) {
+            parts.spawn("the watchdog", watchdog);
+        }
         let (stop_door, stopped) = watch::channel(false);
         parts.spawn(DOOR, door.serve(stopping(stopped)));
         tracing::info!(
@@ -171,6 +183,8 @@ impl Gateway {
             data_dir = %settings.node.data_dir.display(),
             "the gateway is running"
         );
+        drop(starting);
+        supervisor::ready();
         Ok(Self {
             engine,
             links,
@@ -192,7 +206,11 @@ impl Gateway {
                 failure = self.engine.failed() => break Some(failure),
                 ended = self.parts.ended() => break Some(ended),
                 _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => break None,
-                _ = hang_up.recv() => reload(config, &self.links, &self.renewal),
+                _ = hang_up.recv() => {
+                    supervisor::reloading();
+                    reload(config, &self.links, &self.renewal);
+                    supervisor::ready();
+                }
             }
         };
         if let Some(failure) = failure {
@@ -204,6 +222,7 @@ impl Gateway {
 
     /// In order and bounded in time; a second signal cuts it short. What fails on the way is the end of the command.
     async fn stop(self, signals: &mut [Signal; 2]) -> Result<(), Failure> {
+        supervisor::stopping();
         tracing::info!("stopping: finishing what is in flight");
         let [terminate, interrupt] = signals;
         let engine = self.engine.clone();

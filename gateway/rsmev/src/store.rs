@@ -85,10 +85,12 @@ impl Store {
 
     fn open_stopped(settings: &Settings) -> Result<Self, Failure> {
         let by = person(Uid::current());
-        become_owner(&settings.node.data_dir)?;
+        // The keys may be root's alone, because systemd hands them to the service.
         let identity = keys::load(&settings.keys)?;
+        let at_rest = master_key::at_rest(settings, false)?;
+        become_owner(&settings.node.data_dir)?;
         let start = Start {
-            at_rest: master_key::at_rest(settings, false)?,
+            at_rest,
             settings: settings.engine(),
             clock: Arc::new(SystemClock),
             disk: journal::disk::RealDisk::shared(),

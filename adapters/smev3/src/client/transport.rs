@@ -6,12 +6,12 @@
 //! tried). Whatever fails later is *unknown*, a kept connection that dies under a call included.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,6 +63,17 @@ pub(super) struct HttpAnswer {
     pub(super) status: StatusCode,
     pub(super) content_type: String,
     pub(super) body: Bytes,
+}
+
+/// What is seen of an upstream without a signed call.
+#[derive(Debug, Clone, Copy)]
+pub struct Reached {
+    /// HTTP status of the answer; any is a sign of life.
+    pub status: u16,
+    /// From the look-up of the name to the head of the answer.
+    pub took: Duration,
+    /// The upstream's clock, to the second.
+    pub date: Option<SystemTime>,
 }
 
 /// A call ready to be sent.
@@ -150,6 +161,25 @@ impl Transport {
             headers.insert("SOAPAction", value);
         }
         request
+    }
+
+    /// Asks for the service's description on a connection of its own.
+    pub(super) async fn look(&self) -> Result<Reached, String> {
+        let since = Instant::now();
+        let mut connection = self.connect().await?;
+        let mut request = Request::new(Full::new(Bytes::new()));
+        let target = format!("{}?wsdl", self.endpoint.target.path());
+        *request.uri_mut() = target.parse().map_err(|_| "the path is unusable".to_owned())?;
+        request.headers_mut().insert(HOST, self.endpoint.host_header.clone());
+        let answered = timeout(self.bounds.answer, connection.send_request(request)).await;
+        let answered = answered.map_err(|_| format!("no answer within {} s", self.bounds.answer.as_secs_f32()))?;
+        let response = answered.map_err(|error| error.to_string())?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        Ok(Reached {
+            status: response.status().as_u16(),
+            took: since.elapsed(),
+            date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
+        })
     }
 
     async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<HttpAnswer, String> {

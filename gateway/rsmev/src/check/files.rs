@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{Findings, Level};
 use crate::authorities;
+use crate::credentials;
 use crate::failure::Failure;
 use crate::keys;
 use crate::settings::{Inspection, is_https};
@@ -67,11 +68,11 @@ fn upstream_tls(inspection: &Inspection, findings: &mut Findings, upstream: &str
 fn own_key(inspection: &Inspection, findings: &mut Findings) {
     let private_key = inspection.path(PRIVATE_KEY).map(|file| {
         secrecy(inspection, findings, PRIVATE_KEY, &file);
-        (keys::read_key(&file), file)
+        (keys::read_key(&credentials::place(&file)), file)
     });
     let certificate = inspection
         .path(CERTIFICATE)
-        .map(|file| (keys::read_certificate(&file), file));
+        .map(|file| (keys::read_certificate(&credentials::place(&file)), file));
     if let (Some((Ok(key), file)), Some((Ok(certificate), _))) = (&private_key, &certificate)
         && !keys::belong(key, certificate)
     {

@@ -5,6 +5,7 @@ pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod quarantine;
 pub(crate) mod queue;
+pub(crate) mod reference;
 pub(crate) mod registry;
 pub(crate) mod retention;
 pub(crate) mod trace;

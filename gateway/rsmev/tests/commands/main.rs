@@ -10,3 +10,4 @@ mod place;
 mod registry;
 mod retention;
 mod serving;
+mod setup;
