@@ -170,6 +170,11 @@ mod tests {
         }
     }
 
+    /// Of the segment's file, in hexadecimal.
+    fn digest() -> String {
+        "0123456789abcdef".repeat(4)
+    }
+
     fn hook(command: &[&str], timeout: Duration) -> Hook {
         Hook {
             program: command[0].to_owned(),
@@ -180,23 +185,34 @@ mod tests {
 
     #[test]
     fn arguments_are_filled_in_once_and_unknown_braces_stay() {
-        let facts = Facts::new(&segment(), "{last}").unwrap();
+        let odd = SealedSegment {
+            path: "/data/{last}/7.jsonl.zst".into(),
+            ..segment()
+        };
+        let facts = Facts::new(&odd, &digest()).unwrap();
         assert_eq!(facts.fill_in("a{first}-{last}b"), "a7-9b");
-        assert_eq!(facts.fill_in("{digest}{x}{"), "{last}{x}{");
-        assert_eq!(facts.fill_in("{name}"), "00000000000000000007.jsonl.zst");
+        assert_eq!(facts.fill_in("{path}{x}{"), "/data/{last}/7.jsonl.zst{x}{");
+        let name = facts.fill_in("{name}");
+        let tag = name
+            .strip_prefix("00000000000000000007-")
+            .and_then(|rest| rest.strip_suffix(".jsonl.zst"));
+        assert!(
+            tag.is_some_and(|tag| !tag.is_empty() && digest().starts_with(tag)),
+            "{name}"
+        );
     }
 
     #[tokio::test]
     async fn the_environment_is_clean_but_for_the_segment() {
         let script = "test -z \"$CARGO_PKG_NAME\" && test \"$RSMEV_SEGMENT_FIRST\" = 7 && test \"$1\" = 9";
         let hook = hook(&["sh", "-c", script, "sh", "{last}"], Duration::from_secs(60));
-        hook.run(&segment(), "d").await.unwrap();
+        hook.run(&segment(), &digest()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_failure_tells_what_the_command_said() {
         let hook = hook(&["sh", "-c", "echo no room >&2; exit 3"], Duration::from_secs(60));
-        let why = hook.run(&segment(), "d").await.unwrap_err();
+        let why = hook.run(&segment(), &digest()).await.unwrap_err();
         assert!(why.contains("no room") && why.contains('3'), "{why}");
     }
 
@@ -206,7 +222,7 @@ mod tests {
         let file = folder.path().join("pid");
         let script = format!("sleep 600 & echo $! > {}; wait", file.display());
         let hook = hook(&["sh", "-c", &script], Duration::from_secs(2));
-        let why = hook.run(&segment(), "d").await.unwrap_err();
+        let why = hook.run(&segment(), &digest()).await.unwrap_err();
         assert!(why.contains("not done within"), "{why}");
         let child: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
         let pid = rustix::process::Pid::from_raw(child).unwrap();

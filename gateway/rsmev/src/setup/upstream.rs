@@ -164,7 +164,7 @@ mod tests {
         assert!(told(&reached(Some(now)), now).ends_with("12 ms with HTTP status 200; the clocks agree"));
         assert!(
             told(&reached(Some(now + Duration::from_secs(3600))), now)
-                .contains("WARNING: this machine's clock is 1h behind")
+                .contains("WARNING: this machine's clock is 1h 0m behind")
         );
         assert!(told(&reached(Some(now - Duration::from_secs(60))), now).contains("ahead of the bus's"));
         assert!(told(&reached(None), now).contains("could not be compared"));
