@@ -33,7 +33,7 @@ use crate::metrics::{Metrics, Sources};
 use crate::parts::Parts;
 use crate::renewal::Renewal;
 use crate::settings::Settings;
-use crate::supervisor::{self, Supervisor};
+use crate::supervisor::{self, Starting, Supervisor};
 use crate::{build, descriptors, door, logging, memory, store};
 
 /// How long calls in flight may take to finish.
@@ -73,8 +73,9 @@ pub(crate) fn run(settings: &Settings, config: &Path, arguments: &Serve) -> Resu
         .build()
         .map_err(|error| Failure::refused(error.to_string()))?;
     let ended = runtime.block_on(async {
+        let starting = supervisor::starting();
         let gateway = Gateway::start(settings, arguments, accepted, supervisor).await?;
-        gateway.run(config).await
+        gateway.run(config, starting).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -131,7 +132,6 @@ impl Gateway {
         accepted: Acceptance,
         mut supervisor: Supervisor,
     ) -> Result<Self, Failure> {
-        let starting = supervisor::starting();
         let test_clock = arguments.test_clock.as_ref();
         let identity = keys::load(&settings.keys)?;
         let trusted = crate::links::trusted_signers(settings)?;
@@ -183,8 +183,6 @@ impl Gateway {
             data_dir = %settings.node.data_dir.display(),
             "the gateway is running"
         );
-        drop(starting);
-        supervisor::ready();
         Ok(Self {
             engine,
             links,
@@ -196,11 +194,14 @@ impl Gateway {
     }
 
     /// Until a signal or a failure.
-    async fn run(mut self, config: &Path) -> Result<(), Failure> {
+    async fn run(mut self, config: &Path, starting: Starting) -> Result<(), Failure> {
         let cannot = |error: io::Error| Failure::refused(format!("signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
         let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
+        // Whoever hears that it runs may tell it to stop.
+        drop(starting);
+        supervisor::ready();
         let failure = loop {
             tokio::select! {
                 failure = self.engine.failed() => break Some(failure),

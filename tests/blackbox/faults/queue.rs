@@ -85,8 +85,11 @@ async fn a_long_queue_takes_little_memory_comes_once_in_order_and_gives_its_disk
     }
     let before = peak(&region);
     let sent = each_pair(|pair| fill(system(&region, &format!("CONSUMER{pair}")), pair)).await;
-    let full = region.metrics().await.unwrap();
-    assert!(full.value("spool_needed_bytes", &[]) > Some((PAIRS * EACH * SIZE) as f64));
+    let full = |metrics: &Metrics| metrics.value("spool_needed_bytes", &[]) > Some((PAIRS * EACH * SIZE) as f64);
+    region
+        .wait_metrics("all of it is on the disk", LATER, full)
+        .await
+        .unwrap();
     let grown = peak(&region).saturating_sub(before);
     assert!(grown < MEMORY, "the queue took {grown} octets of memory");
 

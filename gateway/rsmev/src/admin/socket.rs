@@ -104,10 +104,11 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
     let caller = stream.peer_cred()?;
     let (reading, mut writing) = stream.into_split();
     let caller = Uid::from_raw(caller.uid());
+    // Whoever is refused may send all the same, and must not find the connection closed before the answer is read.
+    let mut line = Vec::new();
+    let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
+    tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
     let reply = if permitted(caller, group) {
-        let mut line = Vec::new();
-        let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
-        tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
         answer(engine, &line, caller).await
     } else {
         tracing::warn!(
