@@ -46,11 +46,6 @@ pub struct BackupMade {
     pub bytes: u64,
 }
 
-/// Whether this is the digest of a manifest: 64 hexadecimal digits in lower case. Nothing else is signed as one.
-pub(crate) fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// The octets that are signed for a manifest with this digest (hexadecimal), after hashing with the algorithm of the key. The
 /// first line tells them from everything else that the key signs.
 pub fn manifest_text(digest: &str) -> Vec<u8> {
@@ -124,20 +119,6 @@ impl Holds {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_digests_are_taken_for_digests() {
-        assert!(is_digest(&"0a".repeat(32)));
-        for other in [
-            "",
-            &"0".repeat(63),
-            &"0".repeat(65),
-            &"A".repeat(64),
-            &format!("{}\n", "0".repeat(63)),
-        ] {
-            assert!(!is_digest(other), "{other:?}");
-        }
-    }
 
     #[test]
     fn a_hold_knows_its_backup_until_it_ends() {

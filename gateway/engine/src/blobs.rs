@@ -22,6 +22,11 @@ pub(crate) fn digest(octets: &[u8]) -> String {
     hex::encode(DigestAlgorithm::Streebog256.hash(octets))
 }
 
+/// Whether this can be a digest of 256 bits: 64 hexadecimal digits in lower case.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Blobs {
     pub(crate) fn open(disk: Arc<dyn Disk>, data_dir: &Path) -> io::Result<Self> {
         let blobs = Self::at(disk, data_dir);
@@ -45,7 +50,7 @@ impl Blobs {
 
     /// Reads a file and checks that it is what its name says.
     pub(crate) fn get(&self, name: &str) -> io::Result<Vec<u8>> {
-        if name.len() != 64 || !name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if !is_digest(name) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a digest"));
         }
         let octets = read_file(&*self.disk, &self.path(name), LIMIT)?.ok_or(io::ErrorKind::NotFound)?;
@@ -80,6 +85,20 @@ mod tests {
 
     fn open(disk: &MemDisk) -> Blobs {
         Blobs::open(disk.shared(), Path::new("/data")).unwrap()
+    }
+
+    #[test]
+    fn only_digests_are_taken_for_digests() {
+        assert!(is_digest(&"0a".repeat(32)));
+        for other in [
+            "",
+            &"0".repeat(63),
+            &"0".repeat(65),
+            &"A".repeat(64),
+            &format!("{}\n", "0".repeat(63)),
+        ] {
+            assert!(!is_digest(other), "{other:?}");
+        }
     }
 
     // Found by random lives that were cut: the folder's name was never synced, so that a crash of the machine took it

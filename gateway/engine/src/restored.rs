@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use journal::disk::{Access, Disk};
+use journal::disk::{Disk, read_file, remove_file};
 use serde::{Deserialize, Serialize};
 
 use crate::error::IndexError;
@@ -78,29 +78,15 @@ impl RestoredNote {
 
     /// Reads it, if there is one.
     pub(crate) fn load(disk: &dyn Disk, data_dir: &Path) -> io::Result<Option<Self>> {
-        let file = match disk.open(&Self::path(data_dir), Access::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut octets = vec![0; usize::try_from(file.len()?.min(NOTE)).map_err(io::Error::other)?];
-        let mut read = 0;
-        while read < octets.len() {
-            match file.read_at(&mut octets[read..], read as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => read += n,
-            }
+        match read_file(disk, &Self::path(data_dir), NOTE)? {
+            Some(octets) => serde_json::from_slice(&octets).map(Some).map_err(io::Error::other),
+            None => Ok(None),
         }
-        serde_json::from_slice(&octets).map(Some).map_err(io::Error::other)
     }
 
     /// The journal tells of it from now on.
     pub(crate) fn forget(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
-        match disk.remove(&Self::path(data_dir)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => disk.sync_dir(data_dir),
-        }
+        remove_file(disk, &Self::path(data_dir))
     }
 
     pub(crate) fn event(&self) -> Event {

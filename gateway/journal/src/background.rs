@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, create_anew};
 use crate::error::CommitError;
 use crate::health::Health;
 
@@ -74,11 +74,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, CommitError> {
     health.check()?;
     let written = (|| {
-        match disk.remove(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = disk.create(path)?;
+        let file = create_anew(disk, path)?;
         file.preallocate(len)?;
         file.write_at(header, 0)?;
         Ok(file)

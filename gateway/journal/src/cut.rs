@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Access, Disk, DiskFile, replace_file, unfinished};
+use crate::disk::{Access, Disk, DiskFile, create_anew, remove_file, replace_file, unfinished};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::gap::gaps;
 use crate::layout::{Layout, spool_path, spool_segments};
@@ -176,11 +176,7 @@ fn bring(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
 /// Copies a file; it gets its name when it is whole and durable.
 pub(crate) fn copy(disk: &dyn Disk, from: &dyn DiskFile, to: &Path) -> io::Result<()> {
     let temporary = unfinished(to);
-    match disk.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = disk.create(&temporary)?;
+    let file = create_anew(disk, &temporary)?;
     let mut piece = vec![0; PIECE];
     let mut offset = 0;
     loop {
@@ -272,9 +268,5 @@ fn store(disk: &dyn Disk, layout: &Layout, cuts: &[Cut]) -> io::Result<()> {
 
 /// Removes the note.
 pub(crate) fn forget(disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
-    match disk.remove(&layout.cut()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => disk.sync_dir(&layout.root),
-    }
+    remove_file(disk, &layout.cut())
 }

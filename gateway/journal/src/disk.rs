@@ -14,8 +14,8 @@ mod real;
 mod whole;
 
 pub use real::RealDisk;
-pub(crate) use whole::unfinished;
-pub use whole::{read_file, replace_file};
+pub(crate) use whole::{create_anew, unfinished};
+pub use whole::{read_file, remove_file, replace_file};
 
 /// A file system, or what stands for one in a test.
 pub trait Disk: Send + Sync + fmt::Debug {

@@ -110,8 +110,8 @@ pub(crate) fn recover(
     }
     let found = find_end(&**disk, layout, Access::Write)?;
     let lost = found.lost_at_end(expected)?;
-    // An index may be an older copy that knows less than the orderly end did.
-    let known = [expected.known, lost]
+    // An index may be an older copy that knows less than the orderly end did; of one record, the index knows the digest.
+    let known = [lost, expected.known]
         .into_iter()
         .flatten()
         .max_by_key(|known| known.seq);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, create_anew};
 use crate::error::{CommitError, Damage};
 use crate::frame::{self, Found, SegmentHeader};
 use crate::health::Health;
@@ -139,11 +139,7 @@ pub(crate) struct Ends {
 impl Sealing {
     /// Begins a file, in the place of what an interrupted writer may have left.
     pub(crate) fn create(disk: &dyn Disk, path: &Path, level: i32) -> io::Result<Self> {
-        match disk.remove(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let target = disk.create(path)?;
+        let target = create_anew(disk, path)?;
         let mut encoder = zstd::Encoder::new(Stream::new(Arc::clone(&target), SUMMARY as u64), level)?;
         encoder.include_checksum(true)?;
         Ok(Self {

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 
 use super::Engine;
-use crate::backup::{BackupMade, BackupMark, is_digest, manifest_text};
+use crate::backup::{BackupMade, BackupMark, manifest_text};
+use crate::blobs::is_digest;
 use crate::command::Refusal;
 use crate::event::Person;
 use crate::restored::{self, UpstreamHold};

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Access, Disk};
+use super::{Access, Disk, DiskFile};
 use crate::layout::UNFINISHED;
 use crate::octets::read_whole;
 
@@ -35,15 +36,32 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Option<
 /// What the system says.
 pub fn replace_file(disk: &dyn Disk, path: &Path, octets: &[u8]) -> io::Result<()> {
     let draft = unfinished(path);
-    match disk.remove(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = disk.create(&draft)?;
+    let file = create_anew(disk, &draft)?;
     file.write_at(octets, 0)?;
     file.sync_data()?;
     disk.rename(&draft, path)?;
     disk.sync_dir(path.parent().unwrap_or(path))
+}
+
+/// Creates a file in the place of what an interrupted writer may have left there.
+pub(crate) fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    disk.create(path)
+}
+
+/// Removes a file, if it is there. When this returns `Ok`, it will not come back.
+///
+/// # Errors
+/// What the system says.
+pub fn remove_file(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => disk.sync_dir(path.parent().unwrap_or(path)),
+    }
 }
 
 /// The name of a file until it is whole.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, create_anew};
 use crate::error::OpenError;
 use crate::frame::{self, Found, FrameHeader, HEADER, SegmentHeader};
 use crate::layout::{Form, MAX_RECORD, MAX_SEGMENT, SegmentName};
@@ -246,12 +246,8 @@ impl Later {
 
     /// Writes the batches, and whatever follows them, as a segment of its own; it is durable then.
     pub(super) fn write(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        match disk.remove(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let len = self.file.len()?.min(MAX_SEGMENT);
-        let target = disk.create(path)?;
+        let target = create_anew(disk, path)?;
         target.preallocate(len)?;
         let header = SegmentHeader {
             first_seq: self.first_seq,

@@ -16,7 +16,7 @@ use gost::Certificate;
 
 use super::folder::{Extent, Folder, Found, copy, digest_of, manifest_name, put, set_name, signature_name};
 use super::manifest::{self, Entry, Manifest, check_signature};
-use super::root::{Owner, Root};
+use super::root::{Owner, Root, parted};
 use super::{NOT_IN_IT, prune, summary};
 use crate::failure::Failure;
 use crate::operator::Request;
@@ -138,7 +138,6 @@ impl Job<'_> {
             copied += new;
             files.push(entry);
         }
-        files.sort_by(|one, other| one.path.cmp(&other.path));
         self.sync_set(number)?;
         let before = previous.map(|found| found.digest);
         let manifest = Manifest::new(number, self.mark, before, files);
@@ -222,8 +221,8 @@ impl Job<'_> {
 
     /// The journal to the moment; a segment that is being sealed is waited for.
     fn journal(&self) -> Result<Vec<Wanted>, Failure> {
-        let name = format!("{:020}.journal", self.mark.live_first);
-        let live = self.opened("journal", &name, Some(self.mark.live_bytes));
+        let name = format!("journal/{:020}.journal", self.mark.live_first);
+        let live = self.opened(&name, Some(self.mark.live_bytes));
         let live = live.map_err(|error| Failure::file(&self.data.path(&name), error))?;
         let begun = Instant::now();
         loop {
@@ -249,19 +248,20 @@ impl Job<'_> {
             .map(|(_, name)| Wanted::whole(format!("journal/{name}")))
             .collect();
         for (_, name) in raw {
-            match self.opened("journal", name, None) {
+            let path = format!("journal/{name}");
+            match self.opened(&path, None) {
                 Ok(opened) => wanted.push(opened),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(Failure::file(&self.data.path(name), error)),
+                Err(error) => return Err(Failure::file(&self.data.path(&path), error)),
             }
         }
         Ok(Some(wanted))
     }
 
     /// A file that may be replaced before its turn comes.
-    fn opened(&self, folder: &str, name: &str, first: Option<u64>) -> io::Result<Wanted> {
-        let path = format!("{folder}/{name}");
-        let file = Some(self.data.read(&path)?);
+    fn opened(&self, path: &str, first: Option<u64>) -> io::Result<Wanted> {
+        let file = Some(self.data.read(path)?);
+        let path = path.to_owned();
         Ok(Wanted { path, first, file })
     }
 
@@ -271,11 +271,12 @@ impl Job<'_> {
             let snapshots = self.numbered("snapshot", ".snapshot")?;
             let newest = snapshots.into_iter().rfind(|(seq, _)| *seq <= self.mark.through);
             let Some((_, name)) = newest else { return Ok(None) };
-            match self.opened("snapshot", &name, None) {
+            let path = format!("snapshot/{name}");
+            match self.opened(&path, None) {
                 Ok(opened) => return Ok(Some(opened)),
                 // It has just made room for younger ones.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Failure::file(&self.data.path(&name), error)),
+                Err(error) => return Err(Failure::file(&self.data.path(&path), error)),
             }
         }
     }
@@ -340,9 +341,8 @@ impl Job<'_> {
             }
         }
         let stored = format!("{}/{path}", set_name(number));
-        let above = stored.rsplit_once('/').map_or("", |(above, _)| above);
-        let made = self.folder.root.make_folders(above, self.owner);
-        made.map_err(|error| Failure::file(&self.folder.path(above), error))?;
+        let made = self.folder.root.make_folders(parted(&stored).0, self.owner);
+        made.map_err(|error| Failure::file(&self.folder.path(&stored), error))?;
         let extent = match first {
             Some(first) => Extent::First(first),
             None => Extent::Whole(bytes),

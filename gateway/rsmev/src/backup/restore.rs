@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::folder::{Extent, Folder, copy, put};
 use super::manifest::Entry;
-use super::root::{Owner, Root};
+use super::root::{Owner, Root, parted};
 use super::{NOT_IN_IT, summary, verify};
 use crate::cli::BackupPlace;
 use crate::failure::Failure;
@@ -84,10 +84,8 @@ fn target(data_dir: &Path) -> Result<(Root, Owner), Failure> {
 fn bring(folder: &Folder, file: &Entry, target: &Root, owner: Owner) -> Result<(), Failure> {
     let from = folder.path(&file.stored);
     let to = |error| Failure::file(&target.path(&file.path), error);
-    let above = file.path.rsplit_once('/').map_or("", |(above, _)| above);
-    if !above.is_empty() {
-        target.make_folders(above, owner).map_err(to)?;
-    }
+    let (above, _) = parted(&file.path);
+    target.make_folders(above, owner).map_err(to)?;
     let source = folder
         .root
         .read(&file.stored)

@@ -29,6 +29,11 @@ pub(super) struct Root {
     dir: File,
 }
 
+/// The folder that a place lies in, and its name there.
+pub(super) fn parted(place: &str) -> (&str, &str) {
+    place.rsplit_once('/').unwrap_or(("", place))
+}
+
 /// What lies in a folder.
 pub(super) struct Listed {
     pub(super) name: String,
@@ -124,10 +129,10 @@ impl Root {
         }
     }
 
-    /// Makes a folder (mode 0700), with those above it; those that are there stay as they are.
+    /// Makes a folder (mode 0700), with those above it; those that are there stay as they are, and so does the root itself.
     pub(super) fn make_folders(&self, place: &str, owner: Owner) -> io::Result<()> {
         let mut above = String::new();
-        for name in place.split('/') {
+        for name in place.split('/').filter(|name| !name.is_empty()) {
             let parent = self.folder(&above)?;
             let made = match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
                 Err(rustix::io::Errno::EXIST) => false,
@@ -158,13 +163,13 @@ impl Root {
 
     /// Removes a file, whatever it is.
     pub(super) fn remove(&self, place: &str) -> io::Result<()> {
-        let (above, name) = place.rsplit_once('/').unwrap_or(("", place));
+        let (above, name) = parted(place);
         Ok(rustix::fs::unlinkat(self.folder(above)?, name, AtFlags::empty())?)
     }
 
     /// Removes a folder in which nothing is.
     pub(super) fn remove_folder(&self, place: &str) -> io::Result<()> {
-        let (above, name) = place.rsplit_once('/').unwrap_or(("", place));
+        let (above, name) = parted(place);
         Ok(rustix::fs::unlinkat(self.folder(above)?, name, AtFlags::REMOVEDIR)?)
     }
 

@@ -54,12 +54,7 @@ impl<'a, R: BufRead> Dialogue<'a, R> {
         let fixed = given.or_else(|| default.clone().filter(|_| self.silent));
         if let Some(value) = fixed {
             return match check(&value) {
-                Ok(remark) => {
-                    if let Some(remark) = remark {
-                        self.say(remark)?;
-                    }
-                    Ok(value)
-                }
+                Ok(remark) => Ok(self.settled(value, remark)?),
                 Err(problem) => Err(Failure::refused(format!("{option} {value}: {problem}"))),
             };
         }
@@ -77,14 +72,17 @@ impl<'a, R: BufRead> Dialogue<'a, R> {
                 (line, _) => parse(line),
             };
             match answer.and_then(|value| Ok((check(&value)?, value))) {
-                Ok((remark, value)) => {
-                    if let Some(remark) = remark {
-                        self.say(remark)?;
-                    }
-                    return Ok(value);
-                }
+                Ok((remark, value)) => return Ok(self.settled(value, remark)?),
                 Err(problem) => self.say(format_args!("  {problem}"))?,
             }
+        }
+    }
+
+    /// The answer, once what there is to tell of it is told.
+    fn settled<T>(&mut self, value: T, remark: Option<String>) -> io::Result<T> {
+        match remark {
+            Some(remark) => self.say(remark).map(|()| value),
+            None => Ok(value),
         }
     }
 

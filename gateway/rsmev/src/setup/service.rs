@@ -37,12 +37,18 @@ pub(super) fn prepare<R: BufRead>(
     let data_dir = document.text("node", "data_dir").unwrap_or(DATA_DIR);
     let socket = (listen != LISTEN).then(|| format!("[Socket]\nListenStream=\nListenStream={listen}\n"));
     put(dialogue, "rsmev.socket", "listen.conf", socket.as_deref())?;
-    let elsewhere = (data_dir != DATA_DIR).then(|| format!("[Service]\nReadWritePaths={data_dir}\n"));
+    let elsewhere = (data_dir != DATA_DIR).then(|| format!("[Service]\nReadWritePaths={}\n", quoted(data_dir)));
     for unit in ["rsmev.service", "rsmev-backup.service", "rsmev-verify.service"] {
         put(dialogue, unit, "data-dir.conf", elsewhere.as_deref())?;
     }
     give_to_account(Path::new(data_dir))?;
     Ok(Path::new(SYSTEMD).is_dir().then_some(Service))
+}
+
+/// A path as an entry of a list in a unit.
+fn quoted(path: &str) -> String {
+    let escaped = path.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%");
+    format!("\"{escaped}\"")
 }
 
 /// Writes a drop-in, or removes it where the unit needs none.
@@ -96,5 +102,16 @@ fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
             arguments.join(" ")
         ))),
         Err(error) => Err(Failure::refused(format!("systemctl: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_one_entry_of_the_list() {
+        assert_eq!(quoted("/srv/data of 100%"), r#""/srv/data of 100%%""#);
+        assert_eq!(quoted(r#"/srv/"a\b""#), r#""/srv/\"a\\b\"""#);
     }
 }
