@@ -19,7 +19,7 @@ use crate::gaps;
 use crate::keys;
 use crate::message::{Attempts, Exchange, Held, JournalCut, Message, Micros, Pulled, State as Life};
 use crate::names::Party;
-use crate::restored::{self, Restoration};
+use crate::restored;
 use crate::state::State;
 
 /// Changes the rows as the event with this sequence number and time says.
@@ -76,7 +76,13 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             state.put(keys::registry(), digest);
             Ok(())
         }
-        Event::JournalCut { known, end, aside, .. } => {
+        Event::JournalCut {
+            known,
+            end,
+            aside,
+            made,
+            ..
+        } => {
             // What a gap asks for goes on until somebody takes note.
             let earlier: Option<JournalCut> = state.get(&keys::journal_cut())?;
             let cut = JournalCut {
@@ -87,7 +93,8 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
                 gap: earlier.is_some_and(|earlier| earlier.gap),
             };
             state.put(keys::journal_cut(), &cut);
-            Ok(())
+            let through = known.saturating_sub(1).min(*end);
+            restored::hold_back(state, at, (through, Micros::from(*made)), Some(*known.max(end)))
         }
         Event::JournalCutAcknowledged { .. } => {
             state.remove(keys::journal_cut());
@@ -134,17 +141,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             destruction::change_stage(state, *proposal, Stage::Closed { by, reason })
         }
         Event::JournalDestroyed { proposal, .. } => destruction::done(state, *proposal),
-        Event::Restored { through, made, .. } => {
-            let restoration = Restoration {
-                at,
-                through: *through,
-                made: Micros::from(*made),
-                resumed: false,
-                gap: None,
-            };
-            state.put(keys::restored(), &restoration);
-            Ok(())
-        }
+        Event::Restored { through, made, .. } => restored::hold_back(state, at, (*through, Micros::from(*made)), None),
         Event::UpstreamResumed { doubtful, .. } => restored::resume(state, at, doubtful),
         Event::Forgotten { what, through } => forget::forget(state, *what, through),
         Event::ForgottenEach { what, keys } => forget::forget_each(state, *what, keys),

@@ -154,7 +154,8 @@ pub enum Event {
         /// What happened, without payload.
         text: String,
     },
-    /// A start found that the journal lacks records which were durable: it was cut off, or replaced.
+    /// A start found that the journal lacks records which were durable: it was cut off, or replaced. Nothing goes to an
+    /// upstream until a person says so.
     JournalCut {
         /// The last durable record that the index knew.
         known: u64,
@@ -167,6 +168,12 @@ pub enum Event {
         /// The folder in the data directory with what the start took away.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         aside: Option<String>,
+        /// The time of the record where the journal ended; the beginning of time if that is not known.
+        #[serde(default)]
+        made: Timestamp,
+        /// Who accepted the loss, if the start had to be told to go on without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Person>,
     },
     /// A person has taken note of it.
     JournalCutAcknowledged {

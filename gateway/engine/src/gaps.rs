@@ -19,7 +19,7 @@ use crate::error::{IndexError, StartError};
 use crate::event::{Event, Person};
 use crate::keys;
 use crate::message::{JournalCut, Micros};
-use crate::restored::Restoration;
+use crate::restored;
 use crate::settings::Acceptance;
 use crate::state::State;
 
@@ -119,7 +119,7 @@ pub(crate) fn untold(
     untold
         .texts
         .extend(mended.map(|damage| format!("the journal was mended, and no record was lost: {damage}")));
-    for (first, last) in passed(state)? {
+    for Passed { first, last, .. } in passed(state)?.into_iter().filter(|range| !range.told) {
         let made = time_of(disk, dir, first - 1)?;
         let aside = gaps
             .iter()
@@ -140,7 +140,7 @@ pub(crate) fn untold(
 }
 
 /// The time of a record; the beginning of time if it is not there.
-fn time_of(disk: &Arc<dyn Disk>, dir: &Path, seq: u64) -> Result<Timestamp, ReadError> {
+pub(crate) fn time_of(disk: &Arc<dyn Disk>, dir: &Path, seq: u64) -> Result<Timestamp, ReadError> {
     let one = Filter {
         from_seq: Some(seq),
         to_seq: Some(seq),
@@ -153,15 +153,36 @@ fn time_of(disk: &Arc<dyn Disk>, dir: &Path, seq: u64) -> Result<Timestamp, Read
     }
 }
 
-/// Ranges of records that the state was built without, and that no record tells of.
-fn passed(state: &State<'_>) -> Result<Vec<(u64, u64)>, IndexError> {
+/// A range of records that the state was built without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Passed {
+    first: u64,
+    last: u64,
+    /// A record tells of it.
+    told: bool,
+}
+
+/// What the state was built without.
+fn passed(state: &State<'_>) -> Result<Vec<Passed>, IndexError> {
     Ok(state.get(&keys::gaps_passed())?.unwrap_or_default())
+}
+
+/// What the state was built without although the journal, which has these gaps, has it: the first and the last record.
+pub(crate) fn come_back(state: &State<'_>, gaps: &[Gap]) -> Result<Option<(u64, u64)>, IndexError> {
+    let missing = |range: &&Passed| {
+        gaps.iter()
+            .any(|gap| gap.first <= range.last && range.first <= gap.last)
+    };
+    let ranges = passed(state)?;
+    let back = ranges.iter().find(|range| !missing(range));
+    Ok(back.map(|range| (range.first, range.last)))
 }
 
 /// A replay goes on behind records that are missing.
 pub(crate) fn pass(state: &mut State<'_>, first: u64, last: u64) -> Result<(), IndexError> {
     let mut ranges = passed(state)?;
-    ranges.push((first, last));
+    let told = false;
+    ranges.push(Passed { first, last, told });
     state.put(keys::gaps_passed(), &ranges);
     Ok(())
 }
@@ -175,10 +196,9 @@ pub(crate) fn told(
     aside: Option<&str>,
 ) -> Result<(), IndexError> {
     let mut ranges = passed(state)?;
-    ranges.retain(|range| *range != (first, last));
-    if ranges.is_empty() {
-        state.remove(keys::gaps_passed());
-    } else {
+    let same = |range: &&mut Passed| (range.first, range.last) == (first, last);
+    if let Some(range) = ranges.iter_mut().find(same) {
+        range.told = true;
         state.put(keys::gaps_passed(), &ranges);
     }
     let cut = JournalCut {
@@ -189,21 +209,11 @@ pub(crate) fn told(
         gap: true,
     };
     state.put(keys::journal_cut(), &cut);
-    let earlier: Option<Restoration> = state.get(&keys::restored())?;
-    let held = earlier.filter(|earlier| !earlier.resumed);
-    let restoration = Restoration {
-        at,
-        through: held.as_ref().map_or(first - 1, |held| held.through.min(first - 1)),
-        made: held.map_or(Micros::from(made), |held| held.made.min(Micros::from(made))),
-        resumed: false,
-        gap: Some(last),
-    };
-    state.put(keys::restored(), &restoration);
-    Ok(())
+    restored::hold_back(state, at, (first - 1, Micros::from(made)), Some(last))
 }
 
 /// Whether spool segments must stay, because what is in them may be all that is left of messages.
 pub(crate) fn keep_spool(state: &State<'_>) -> Result<bool, IndexError> {
     let cut: Option<JournalCut> = state.get(&keys::journal_cut())?;
-    Ok(cut.is_some_and(|cut| cut.gap) || !passed(state)?.is_empty())
+    Ok(cut.is_some_and(|cut| cut.gap) || passed(state)?.iter().any(|range| !range.told))
 }

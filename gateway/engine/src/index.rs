@@ -21,7 +21,7 @@ use crate::state::{Overlay, Rows, decode};
 use renew::{Copy, Renewals};
 
 /// Format of keys and values; an index of another format is built anew.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 // Keys of rows begin with a letter.
 const FORMAT_KEY: &[u8] = b"\0format";
 const POSITION_KEY: &[u8] = b"\0position";

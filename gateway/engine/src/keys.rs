@@ -152,7 +152,7 @@ pub(crate) fn gap(first: u64) -> Key {
     Key::new(b'z').text("gap").number(first)
 }
 
-/// `z gaps_passed` → ranges of records that the state was built without, and that no record tells of.
+/// `z gaps_passed` → list of [`Passed`](crate::gaps::Passed): ranges of records that the state was built without.
 pub(crate) fn gaps_passed() -> Key {
     Key::new(b'z').text("gaps_passed")
 }

@@ -51,7 +51,7 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
         );
     }
     remove(&place.view)?;
-    let (index, rebuilt) = match usable(found, &opened.store, opened.recovery.clean_close)? {
+    let (index, rebuilt) = match usable(found, &opened)? {
         Ok(index) => (index, None),
         Err(why) => {
             if opened.recovery.created {
@@ -59,7 +59,7 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
             } else {
                 tracing::warn!(why, "building the index anew from the journal");
             }
-            (build(settings, &place, &opened.store)?, Some(why))
+            (build(settings, &place, &opened)?, Some(why))
         }
     };
     place.remove_old()?;
@@ -146,7 +146,7 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
     };
     tracing::info!(why, "building an index to look at");
     let draft = Draft(place.view.clone());
-    let index = fill(empty(&place.view, settings.index_cache_bytes)?, store)?;
+    let index = fill(empty(&place.view, settings.index_cache_bytes)?, store, u64::MAX)?;
     Ok(Looked {
         index,
         beyond: Overlay::new(),
@@ -170,8 +170,8 @@ trait History {
     fn events(&self, from_seq: u64) -> Records;
     /// Whether it has the record at a position, as far as that can be told.
     fn holds(&self, position: Position) -> Result<bool, ReadError>;
-    /// The newest whole snapshot of it.
-    fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError>;
+    /// The newest whole snapshot of it that reflects no record from `before` on.
+    fn snapshot(&self, before: u64) -> Result<Option<SnapshotReader>, SnapshotError>;
 }
 
 impl History for Store {
@@ -187,8 +187,8 @@ impl History for Store {
         self.holds(position)
     }
 
-    fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
-        self.snapshot()
+    fn snapshot(&self, before: u64) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshot(before)
     }
 }
 
@@ -205,8 +205,8 @@ impl History for journal::View {
         self.holds(position)
     }
 
-    fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
-        self.snapshot()
+    fn snapshot(&self, before: u64) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshot(before)
     }
 }
 
@@ -242,7 +242,7 @@ pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>, now: Timesta
     let place = Place::new(&settings.data_dir);
     let (opened, found) = begin(settings, &place, disk, now)?;
     drop(found);
-    build(settings, &place, &opened.store)?.flush()?;
+    build(settings, &place, &opened)?.flush()?;
     place.remove_old()?;
     let last_seq = opened.store.last_seq();
     // The index reflects everything and is on the disk: whoever opens the store next may use it as it is.
@@ -300,7 +300,9 @@ pub(crate) fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Resul
 
 /// Brings the index to the journal's end; or says why it cannot be used. After an orderly end (`clean`) it must be there
 /// already: one that is not is an older copy, and who knows of what.
-fn usable(found: Found, store: &Store, clean: bool) -> Result<Result<Index, String>, StartError> {
+fn usable(found: Found, opened: &Opened) -> Result<Result<Index, String>, StartError> {
+    let Opened { store, recovery, .. } = opened;
+    let clean = recovery.clean_close;
     match found {
         Found::Usable(_, position) if clean && position.seq < store.last_seq() => Ok(Err(format!(
             "its position {} is not where the last session ended in order, {}: it is an older copy",
@@ -309,10 +311,41 @@ fn usable(found: Found, store: &Store, clean: bool) -> Result<Result<Index, Stri
         ))),
         Found::Usable(index, position) => {
             let replayed = bring_up(&index, store, position);
-            Ok(judged(replayed, position)?.map(|()| *index))
+            if let Err(why) = judged(replayed, position)? {
+                return Ok(Err(why));
+            }
+            Ok(match come_back(&index, opened)? {
+                Some((first, last)) => Err(format!(
+                    "records {first} to {last} are there again, which it was built without"
+                )),
+                None => Ok(*index),
+            })
         }
         Found::Unusable { why, .. } => Ok(Err(why)),
     }
+}
+
+/// Records that are in the journal again after an index was built without them: the first and the last. What cannot be had
+/// from the journal's beginning or an earlier snapshot does not count.
+fn come_back(index: &Index, opened: &Opened) -> Result<Option<(u64, u64)>, StartError> {
+    let Opened { store, recovery, .. } = opened;
+    let Some((first, last)) = gaps::come_back(&State::new(index), &recovery.gaps)? else {
+        return Ok(None);
+    };
+    let earlier = || {
+        store
+            .snapshot(first)
+            .map_err(|error| IndexError::Files(error.to_string()))
+    };
+    if first < store.first_seq() || (store.first_seq() > 1 && earlier()?.is_none()) {
+        tracing::warn!(
+            first,
+            last,
+            "the state lacks records, and nothing is there to build it with them"
+        );
+        return Ok(None);
+    }
+    Ok(Some((first, last)))
 }
 
 /// Whether an index can be used after a replay; if not, why.
@@ -412,20 +445,28 @@ pub(crate) fn apply_record(state: &mut State<'_>, record: &Record) -> Result<(),
 }
 
 /// Builds the index anew, and puts it in its place.
-fn build(settings: &Settings, place: &Place, journal: &impl History) -> Result<Index, StartError> {
-    let draft = fill(place.fresh(settings.index_cache_bytes)?, journal)?;
+fn build(settings: &Settings, place: &Place, opened: &Opened) -> Result<Index, StartError> {
+    let mut before = u64::MAX;
+    let draft = loop {
+        let draft = fill(place.fresh(settings.index_cache_bytes)?, &opened.store, before)?;
+        match come_back(&draft, opened)? {
+            // The snapshot was made without them.
+            Some((first, _)) if first < before => before = first,
+            _ => break draft,
+        }
+    };
     draft.flush()?;
     drop(draft);
     Ok(place.swap(settings.index_cache_bytes)?)
 }
 
-/// Fills an empty index from the last snapshot and the journal after it.
-fn fill(draft: Index, journal: &impl History) -> Result<Index, StartError> {
+/// Fills an empty index from the last snapshot that reflects no record from `before` on, and the journal after it.
+fn fill(draft: Index, journal: &impl History, before: u64) -> Result<Index, StartError> {
     let beginning = Position {
         seq: 0,
         digest: [0; 32],
     };
-    let position = from_snapshot(&draft, journal)?.unwrap_or(beginning);
+    let position = from_snapshot(&draft, journal, before)?.unwrap_or(beginning);
     match bring_up(&draft, journal, position) {
         Ok(Replayed::To(_)) => Ok(draft),
         // Only a snapshot of this journal was taken, so that somebody else must have changed the files.
@@ -437,10 +478,10 @@ fn fill(draft: Index, journal: &impl History) -> Result<Index, StartError> {
     }
 }
 
-/// Fills an empty index from the newest whole snapshot of the journal.
-fn from_snapshot(index: &Index, journal: &impl History) -> Result<Option<Position>, StartError> {
+/// Fills an empty index from the newest whole snapshot of the journal that reflects no record from `before` on.
+fn from_snapshot(index: &Index, journal: &impl History, before: u64) -> Result<Option<Position>, StartError> {
     let snapshot = journal
-        .snapshot()
+        .snapshot(before)
         .map_err(|error| IndexError::Files(error.to_string()))?;
     let Some(snapshot) = snapshot else { return Ok(None) };
     for damaged in snapshot.passed_over() {

@@ -51,7 +51,7 @@ pub(crate) struct Restoration {
     pub(crate) made: Micros,
     /// A person has said that messages may go to upstreams again.
     pub(crate) resumed: bool,
-    /// It was no restoration: the state was built without the records after `through`, up to this one.
+    /// The journal itself lacks records: the state was built without those after `through`, up to this one.
     #[serde(default)]
     pub(crate) gap: Option<u64>,
 }
@@ -65,8 +65,8 @@ pub struct UpstreamHold {
     pub through: u64,
     /// When the backup was made.
     pub made: Timestamp,
-    /// There was no backup: the state was built without the records of the journal after `through`, up to this one. `made`
-    /// is the time before them.
+    /// The journal itself lacks records: the state was built without those after `through`, up to this one. `made` is the
+    /// time before them.
     pub gap: Option<u64>,
 }
 
@@ -96,6 +96,27 @@ impl RestoredNote {
             made: self.made,
         }
     }
+}
+
+/// From now on nothing goes to upstreams: the state lacks what was recorded after `through`, and the session that recorded
+/// it was alive at `made`. `lost` is the last record that is missing in the journal itself; none after a restoration.
+pub(crate) fn hold_back(
+    state: &mut State<'_>,
+    at: Micros,
+    (through, made): (u64, Micros),
+    lost: Option<u64>,
+) -> Result<(), IndexError> {
+    let earlier: Option<Restoration> = state.get(&keys::restored())?;
+    let held = earlier.filter(|earlier| !earlier.resumed);
+    let restoration = Restoration {
+        at,
+        through: held.as_ref().map_or(through, |held| held.through.min(through)),
+        made: held.as_ref().map_or(made, |held| held.made.min(made)),
+        resumed: false,
+        gap: lost.max(held.and_then(|held| held.gap)),
+    };
+    state.put(keys::restored(), &restoration);
+    Ok(())
 }
 
 /// What holds upstream messages, if anything does.

@@ -102,7 +102,7 @@ pub(crate) fn write(index: &Arc<Index>, snapshots: &Snapshots) -> Result<(Positi
     *index.dump() = None;
     let digest = written?;
     // What was written is of use only if it can be read.
-    let proven = snapshots.latest(&|at| Ok(at == position))?;
+    let proven = snapshots.latest(u64::MAX, &|at| Ok(at == position))?;
     match proven {
         Some(snapshot) if snapshot.digest() == digest => Ok((position, digest)),
         _ => Err(DumpError::Unproven),

@@ -31,6 +31,8 @@ use crate::work::{Command, Desk, Done, Failure, Work};
 
 /// Commands in a batch.
 const BATCH: usize = 256;
+/// After so long a snapshot that is wanted and did not come to be is tried again.
+const SNAPSHOT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// How far the clock may stand behind the journal before nothing new is accepted.
 const CLOCK_BEHIND: SignedDuration = SignedDuration::from_mins(5);
 
@@ -55,8 +57,8 @@ pub(crate) struct House {
     /// When the live journal segment got its first record, as far as it was noticed.
     live_since: Option<Timestamp>,
     snapshot_seq: u64,
-    /// A snapshot is due whatever its distance: what it reflects cannot be had from the journal any more.
-    pub(crate) snapshot_wanted: bool,
+    /// A snapshot is due from this time on, whatever its distance: what it reflects cannot be had from the journal any more.
+    pub(crate) snapshot_wanted: Option<Timestamp>,
     /// The last record that a snapshot of this session reflects; it was read back.
     pub(crate) proven_snapshot: u64,
     snapshot: Option<JoinHandle<()>>,
@@ -373,7 +375,7 @@ impl Writer {
         self.renew_index();
         self.destroy()?;
         let far = self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every;
-        if far || self.house.snapshot_wanted {
+        if far || self.house.snapshot_wanted.is_some_and(|from| from <= now) {
             self.begin_snapshot();
         }
         Ok(())
@@ -591,11 +593,14 @@ impl Writer {
             Ok(through) => {
                 self.house.snapshot_seq = self.store.last_seq();
                 self.house.proven_snapshot = through;
-                self.house.snapshot_wanted = false;
+                self.house.snapshot_wanted = None;
             }
             Err(DumpError::GivenUp) => tracing::info!("a snapshot was given up because of too many changes"),
             Err(error) => {
                 tracing::warn!(%error, "no snapshot");
+                if let Some(from) = &mut self.house.snapshot_wanted {
+                    *from = self.shared.now() + SNAPSHOT_AGAIN;
+                }
                 // Tried again after a tenth of the usual distance.
                 let settings = &self.shared.settings;
                 self.house.snapshot_seq = self

@@ -33,6 +33,8 @@ pub struct Cut {
     /// Name of the folder in the data directory with the files from which the start removed something, as they were; none
     /// if it removed nothing.
     pub aside: Option<String>,
+    /// The record under which the loss was named, and which a person repeated; none if the start came upon it by itself.
+    pub named: Option<u64>,
 }
 
 /// The cuts of a data directory that no record of its journal tells of yet. Takes no lock.
@@ -75,6 +77,7 @@ pub(crate) fn keep(
     layout: &Layout,
     end: &End,
     known: Position,
+    named: Option<u64>,
     now: Timestamp,
 ) -> Result<(), OpenError> {
     let doomed = Doomed::find(disk, layout, end)?;
@@ -82,12 +85,13 @@ pub(crate) fn keep(
         known,
         end: end.position(),
         aside: None,
+        named,
     };
     let mut notes = load(disk, layout)?;
     let same = |note: &Cut| (note.known, note.end) == (cut.known, cut.end);
     cut.aside = notes.iter().find(|note| same(note)).and_then(|note| note.aside.clone());
     if cut.aside.is_none() && !doomed.is_nothing() {
-        cut.aside = Some(unused_name(disk, layout, "cut", now)?);
+        cut.aside = Some(unused_name(disk, layout, now)?);
     }
     notes.retain(|note| (note.known, note.end) != (cut.known, cut.end));
     let aside = cut.aside.clone();
@@ -193,8 +197,8 @@ pub(crate) fn copy(disk: &dyn Disk, from: &dyn DiskFile, to: &Path) -> io::Resul
 }
 
 /// A name after the time that no folder has.
-pub(crate) fn unused_name(disk: &dyn Disk, layout: &Layout, why: &str, now: Timestamp) -> Result<String, OpenError> {
-    let time = format!("{why}-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+fn unused_name(disk: &dyn Disk, layout: &Layout, now: Timestamp) -> Result<String, OpenError> {
+    let time = format!("cut-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let mut name = time.clone();
     for number in 2.. {
         let dir = layout.root.join(&name);
@@ -215,6 +219,8 @@ struct Note {
     end: u64,
     end_digest: String,
     aside: Option<String>,
+    #[serde(default)]
+    named: Option<u64>,
 }
 
 impl Note {
@@ -228,6 +234,7 @@ impl Note {
             known: position(self.known, &self.known_digest)?,
             end: position(self.end, &self.end_digest)?,
             aside: self.aside,
+            named: self.named,
         })
     }
 }
@@ -259,6 +266,7 @@ fn store(disk: &dyn Disk, layout: &Layout, cuts: &[Cut]) -> io::Result<()> {
         end: cut.end.seq,
         end_digest: hex::encode(cut.end.digest),
         aside: cut.aside.clone(),
+        named: cut.named,
     };
     let notes: Vec<_> = cuts.iter().map(note).collect();
     let mut text = serde_json::to_vec(&notes)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::Disk;
 
 /// Version of everything that this crate writes, in the `FORMAT` file and in each header.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 /// The only cipher so far: none.
 pub(crate) const CIPHER_NONE: u32 = 0;
 /// The largest segment, so that an offset in it always fits into 32 bits.

@@ -119,7 +119,7 @@ impl Opening {
     }
 
     /// Says which damage of the journal a person accepts, by the record under which it is named ([`Damage::seq`](crate::Damage::seq)). What can
-    /// be read is kept, what cannot is put aside into a folder named after `now`, and a gap takes its place
+    /// be read is kept, what cannot is put aside into a folder named after the record, and a gap takes its place
     /// ([`Recovery::gaps`]). Damage that nobody named stops [`finish`](Self::finish) as ever; a name without damage means
     /// nothing.
     #[must_use]

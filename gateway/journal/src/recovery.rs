@@ -111,6 +111,7 @@ pub(crate) fn recover(
     let found = find_end(&**disk, layout, Access::Write)?;
     let lost = found.lost_at_end(expected)?;
     // An index may be an older copy that knows less than the orderly end did; of one record, the index knows the digest.
+    let (lost, named) = lost.unzip();
     let known = [lost, expected.known]
         .into_iter()
         .flatten()
@@ -118,7 +119,7 @@ pub(crate) fn recover(
     if let Some(known) = known
         && !cut::holds(disk, &layout.journal, found.position(), known)?
     {
-        cut::keep(&**disk, layout, &found, known, expected.now)?;
+        cut::keep(&**disk, layout, &found, known, named, expected.now)?;
     }
     let End {
         replay: end,
@@ -173,14 +174,15 @@ impl End {
         closed_at.map_or(Ok(()), |at| self.replay.check_orderly_end(at, self.cut.as_ref()))
     }
 
-    /// The same, but a person may accept that the end is missing: the last record that was there.
-    fn lost_at_end(&self, expected: &Expected<'_>) -> Result<Option<Position>, OpenError> {
+    /// The same, but a person may accept that the end is missing: the last record that was there, and under which one the loss
+    /// is named.
+    fn lost_at_end(&self, expected: &Expected<'_>) -> Result<Option<(Position, u64)>, OpenError> {
         match (self.check_orderly(expected.closed_at), expected.closed_at) {
             (Err(OpenError::Damaged(damage)), Some(seq))
                 if expected.accepted.contains(&damage.seq) && self.position().seq < seq =>
             {
                 let digest = [0; 32];
-                Ok(Some(Position { seq, digest }))
+                Ok(Some((Position { seq, digest }, damage.seq)))
             }
             (checked, _) => checked.map(|()| None),
         }

@@ -8,15 +8,15 @@
 mod kept;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cut::{copy, unused_name, within};
-use crate::disk::{Access, Disk, unfinished};
+use crate::cut::{copy, within};
+use crate::disk::{Access, Disk, read_file, unfinished};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::frame::SegmentHeader;
 use crate::gap::Gap;
-use crate::layout::{Form, Layout, SegmentName, journal_segments, raw_path, sealed_path};
+use crate::layout::{Form, Layout, MAX_SEGMENT, SegmentName, journal_segments, raw_path, sealed_path};
 use crate::record::Digest;
 use crate::recovery::Expected;
 use crate::replay::damage;
@@ -114,8 +114,7 @@ impl Mending<'_> {
         };
         if kept.is_proven() && resumption.seq == kept.next_seq() && resumption.prev != kept.digest() {
             // Giving up a record that is there would make one journal of two.
-            return Err(damage(
-                &segment.path(dir),
+            return Err(self.hopeless(
                 segment,
                 "the records after it belong to another history, and none is missing between them: restore the file that \
                  belongs here",
@@ -123,14 +122,30 @@ impl Mending<'_> {
         }
         kept.prove(resumption.seq, &resumption.prev);
         if resumption.seq < kept.next_seq() {
-            return Err(damage(
-                &segment.path(dir),
-                segment,
-                "the segments after it begin before its end",
-            ));
+            return Err(self.hopeless(segment, "the segments after it begin before its end"));
         }
         self.replace(segment, &kept, &resumption)?;
         Ok(true)
+    }
+
+    /// What cannot be passed over has the name that was accepted: there is no other that would help.
+    fn hopeless(&self, segment: &SegmentName, what: &str) -> OpenError {
+        Damage {
+            file: segment.path(&self.layout.journal),
+            offset: 0,
+            seq: self.found.seq,
+            what: what.to_owned(),
+        }
+        .into()
+    }
+
+    /// Reads a segment as far as it goes.
+    fn read(&self, segment: &SegmentName, prev: Option<Digest>) -> Result<Kept, OpenError> {
+        let kept = Kept::read(self.disk, &self.layout.journal, segment, prev)?;
+        kept.ok_or_else(|| {
+            let what = "its beginning cannot be read, and nothing tells what came before it: restore it from a backup";
+            self.hopeless(segment, what)
+        })
     }
 
     /// Finds the segment that is damaged.
@@ -138,18 +153,18 @@ impl Mending<'_> {
         let seq = self.found.seq;
         let after = segments.partition_point(|segment| segment.first_seq < seq);
         let before = after.checked_sub(1).map(|index| &segments[index]);
-        let kept_before = before.map(|before| Kept::read(self.disk, &self.layout.journal, before, None));
+        let kept_before = before.map(|before| self.read(before, None));
         let kept_before = kept_before.transpose()?;
         match (before.zip(kept_before), segments.get(after)) {
             // The damage is at the very beginning of a segment, and what comes before it is whole.
             (Some((_, kept)), Some(segment)) if segment.first_seq == seq && self.goes_on(&kept, segment)? => {
-                let kept = Kept::read(self.disk, &self.layout.journal, segment, Some(kept.digest()))?;
+                let kept = self.read(segment, Some(kept.digest()))?;
                 Ok(Some((segment, kept, &segments[after + 1..])))
             }
             (Some((segment, kept)), _) => Ok(Some((segment, kept, &segments[after..]))),
             (None, Some(segment)) => {
                 let start = (segment.first_seq == 1).then_some([0; 32]);
-                let kept = Kept::read(self.disk, &self.layout.journal, segment, start)?;
+                let kept = self.read(segment, start)?;
                 Ok(Some((segment, kept, &segments[after + 1..])))
             }
             (None, None) => Ok(None),
@@ -293,21 +308,67 @@ impl Mending<'_> {
             return Ok(None);
         }
         let root = &self.layout.root;
-        let name = unused_name(self.disk, self.layout, "gap", self.expected.now)?;
-        let dir = root.join(&name);
+        let (name, dir) = self.aside(&files)?;
         let io = |error| io_error(&dir, error);
         self.disk.create_dir(&dir).map_err(io)?;
         self.disk.sync_dir(root).map_err(|error| io_error(root, error))?;
         for path in &files {
-            let copied = || copy(self.disk, &*self.disk.open(path, Access::Read)?, &within(&dir, path));
-            copied().map_err(|error| io_error(path, error))?;
+            let to = within(&dir, path);
+            let put = || match self.is_copy(path, &to)? {
+                true => Ok(()),
+                false => copy(self.disk, &*self.disk.open(path, Access::Read)?, &to),
+            };
+            put().map_err(|error| io_error(path, error))?;
         }
         self.disk.sync_dir(&dir).map_err(io)?;
         Ok(Some(name))
     }
 
+    /// The name of a folder for these files, and its path: one that an interrupted try began, or one that is not there yet.
+    fn aside(&self, files: &[PathBuf]) -> Result<(String, PathBuf), OpenError> {
+        let mut name = format!("gap-{}", self.found.seq);
+        for number in 2.. {
+            let dir = self.layout.root.join(&name);
+            if self.is_begun(&dir, files).map_err(|error| io_error(&dir, error))? {
+                break;
+            }
+            name = format!("gap-{}-{number}", self.found.seq);
+        }
+        let dir = self.layout.root.join(&name);
+        Ok((name, dir))
+    }
+
+    /// Whether a folder has nothing but copies of these files, as far as they were made.
+    fn is_begun(&self, dir: &Path, files: &[PathBuf]) -> io::Result<bool> {
+        let names = match self.disk.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            listed => listed?,
+        };
+        for name in names {
+            let there = dir.join(name);
+            let mut of_these = false;
+            for path in files {
+                let to = within(dir, path);
+                of_these |= there == unfinished(&to) || (there == to && self.is_copy(path, &to)?);
+            }
+            if !of_these {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a file is there, and is a copy of another; a copy has its name only when it is durable.
+    fn is_copy(&self, path: &Path, copy: &Path) -> io::Result<bool> {
+        let read = |path| read_file(self.disk, path, MAX_SEGMENT);
+        Ok(match read(copy)? {
+            Some(octets) => read(path)? == Some(octets),
+            None => false,
+        })
+    }
+
     /// Writes a file and gives it its name, durably.
-    fn put(&self, path: &std::path::Path, write: impl FnOnce() -> io::Result<()>) -> Result<(), OpenError> {
+    fn put(&self, path: &Path, write: impl FnOnce() -> io::Result<()>) -> Result<(), OpenError> {
         let dir = &self.layout.journal;
         let put = || {
             write()?;
@@ -317,7 +378,7 @@ impl Mending<'_> {
         put().map_err(|error| io_error(path, error))
     }
 
-    fn seal(&self, kept: &Kept, path: &std::path::Path) -> io::Result<()> {
+    fn seal(&self, kept: &Kept, path: &Path) -> io::Result<()> {
         let mut sealing = Sealing::create(self.disk, path, self.level)?;
         sealing.put(kept.lines())?;
         kept.times().for_each(|time| sealing.at(time));

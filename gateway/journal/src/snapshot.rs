@@ -93,15 +93,15 @@ impl Snapshots {
         }
     }
 
-    /// The newest snapshot that is whole, checked from end to end, and whose position `belongs` to the journal; others are
-    /// passed over.
+    /// The newest snapshot of a position before the record `before` that is whole, checked from end to end, and whose position
+    /// `belongs` to the journal; others are passed over.
     ///
     /// # Errors
     /// [`SnapshotError::Io`] if the directory or a file cannot be read, [`SnapshotError::Journal`].
-    pub fn latest(&self, belongs: &Belongs<'_>) -> Result<Option<SnapshotReader>, SnapshotError> {
+    pub fn latest(&self, before: u64, belongs: &Belongs<'_>) -> Result<Option<SnapshotReader>, SnapshotError> {
         let positions = snapshots(&*self.disk, &self.dir).map_err(|error| sort(&self.dir, error))?;
         let mut passed_over = Vec::new();
-        for seq in positions.into_iter().rev() {
+        for seq in positions.into_iter().rev().filter(|seq| *seq < before) {
             let path = snapshot_path(&self.dir, seq);
             match SnapshotReader::open(&*self.disk, &path) {
                 Ok(mut reader) => {

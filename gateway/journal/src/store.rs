@@ -95,12 +95,12 @@ impl Store {
         )
     }
 
-    /// The newest whole snapshot of this journal.
+    /// The newest whole snapshot of this journal that reflects no record from `before` on.
     ///
     /// # Errors
     /// As [`Snapshots::latest`].
-    pub fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
-        self.snapshots.latest(&|position| self.holds(position))
+    pub fn snapshot(&self, before: u64) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshots.latest(before, &|position| self.holds(position))
     }
 
     /// Removes snapshots that belong to another journal than this one; returns their files.
@@ -170,6 +170,13 @@ impl Store {
             spool_segment: *spool_segment,
             spool_bytes: spool.end,
         }
+    }
+
+    /// Sequence number of the first record that is not archived, or with which a gap begins; it may not be written yet.
+    #[must_use]
+    pub fn first_seq(&self) -> u64 {
+        let sizes = lock(&self.writer.sealing.sizes);
+        sizes.keys().next().copied().unwrap_or(self.writer.journal_first)
     }
 
     /// Sequence number of the first record of the live journal segment, which may not be written yet.

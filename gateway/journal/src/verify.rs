@@ -42,6 +42,17 @@ pub struct Report {
     pub torn_tail: Option<Damage>,
 }
 
+impl Report {
+    /// Where the range begins, with a record or with a gap: the first sequence number, and the digest of the record before it.
+    #[must_use]
+    pub fn beginning(&self) -> (u64, Digest) {
+        match self.gaps.first() {
+            Some(gap) if gap.first < self.first_seq => (gap.first, gap.before),
+            _ => (self.first_seq, self.prev),
+        }
+    }
+}
+
 /// Verifies the journal in `dir` (the folder with the segments): frames, sequence numbers without a gap that is not told
 /// of, the hash chain, the form of each record. `check` sees each record of the range in order, for what only the caller understands, such
 /// as signed checkpoints; what it returns as an error becomes the damage of that record.

@@ -93,12 +93,12 @@ impl View {
         Records::chained(Arc::clone(&self.disk), &self.layout.journal, from_seq, last)
     }
 
-    /// The newest whole snapshot of this journal.
+    /// The newest whole snapshot of this journal that reflects no record from `before` on.
     ///
     /// # Errors
     /// As [`Snapshots::latest`].
-    pub fn snapshot(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
-        self.snapshots.latest(&|position| self.holds(position))
+    pub fn snapshot(&self, before: u64) -> Result<Option<SnapshotReader>, SnapshotError> {
+        self.snapshots.latest(before, &|position| self.holds(position))
     }
 
     /// Whether the journal has the record at a position; yes, if that record is archived, or missing in a gap.

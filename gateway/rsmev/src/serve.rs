@@ -302,7 +302,7 @@ async fn start_engine(
                 patience = patience.saturating_sub(LOCK_PAUSE);
                 tokio::time::sleep(LOCK_PAUSE).await;
             }
-            started => return started.map_err(|error| store::start_failure(settings, &error)),
+            started => return started.map_err(|error| store::start_failure(settings, &error, &accepted.gaps)),
         }
     }
 }

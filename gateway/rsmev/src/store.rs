@@ -79,7 +79,7 @@ impl Store {
         match View::open(&settings.engine(), journal::disk::RealDisk::shared()) {
             Ok(Some(view)) => Ok(Self::Viewed(Box::new(view))),
             Ok(None) => Err(no_data(settings)),
-            Err(error) => Err(start_failure(settings, &error)),
+            Err(error) => Err(start_failure(settings, &error, &[])),
         }
     }
 
@@ -98,7 +98,7 @@ impl Store {
             certificate: identity.certificate,
         };
         let runtime = runtime().map_err(|error| Failure::refused(error.to_string()))?;
-        let engine = Engine::start(start).map_err(|error| start_failure(settings, &error))?;
+        let engine = Engine::start(start).map_err(|error| start_failure(settings, &error, &[]))?;
         Ok(Self::Stopped { engine, runtime, by })
     }
 
@@ -144,14 +144,15 @@ fn no_data(settings: &Settings) -> Failure {
     ))
 }
 
-/// Why the store did not open, with what a person can do about it.
-pub(crate) fn start_failure(settings: &Settings, error: &StartError) -> Failure {
+/// Why the store did not open, with what a person can do about it. What was `accepted` already is not offered again.
+pub(crate) fn start_failure(settings: &Settings, error: &StartError, accepted: &[u64]) -> Failure {
     let dir = settings.node.data_dir.display();
     let damage = match error {
         StartError::Store(OpenError::Damaged(damage)) | StartError::Journal(ReadError::Damaged(damage)) => Some(damage),
         _ => None,
     };
-    let way_out = damage.filter(|damage| damage.seq > 0).map_or_else(String::new, |damage| {
+    let offered = damage.filter(|damage| damage.seq > 0 && !accepted.contains(&damage.seq));
+    let way_out = offered.map_or_else(String::new, |damage| {
         format!(
             "; restore the file from a backup or the archive (`rsmev journal verify` tells whether all is whole then), or, if \
              it cannot be had, go on without what is lost: `rsmev serve --accept-gap {}`",

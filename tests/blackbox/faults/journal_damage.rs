@@ -226,11 +226,12 @@ async fn damage_of_the_journal_stops_the_start_and_only_its_own_name_goes_over_i
         assert_eq!(waiting[0], first, "{harm:?}");
         // The index knows what the segment said, unless it had to be built without it.
         assert_eq!(waiting.contains(&second), harm != Harm::FlippedSealed, "{harm:?}");
-        if told == "gap_accepted" {
-            assert!(
-                events[0]["by"]["uid"].is_u64() && events[0]["what"].is_string(),
-                "{events:?}"
-            );
+        assert!(events[0]["by"]["uid"].is_u64(), "{events:?}");
+        if told == "journal_cut" {
+            let message = condition(region, "restored", false).await;
+            assert!(message.contains("nothing goes there"), "{message}");
+        } else {
+            assert!(events[0]["what"].is_string(), "{events:?}");
             assert!(incident(region, "journal_gap").await.contains("of the journal"));
             let verified = region.command(&["journal", "verify"]).await.unwrap();
             verified.success().unwrap();
@@ -246,6 +247,37 @@ async fn damage_of_the_journal_stops_the_start_and_only_its_own_name_goes_over_i
         assert_eq!(journal(region, &["--type", told]).await.len(), 1, "{harm:?}");
         assert!(region.stop().await.unwrap().success());
     }
+}
+
+#[tokio::test]
+async fn a_journal_that_begins_with_a_gap_verifies() {
+    let Stopped { mut world, first, .. } = stopped().await;
+    let region = &mut world.region;
+    let beginning = sealed(region.data_dir()).remove(0);
+    let kept = std::fs::read(&beginning).unwrap();
+    let mut octets = kept.clone();
+    octets[400] ^= 1;
+    std::fs::write(&beginning, octets).unwrap();
+    let verified = region.command(&["journal", "verify"]).await.unwrap();
+    let record = named(&verified.stderr).to_string();
+    // The index reflects what is lost, so that the start does not read it.
+    std::fs::remove_dir_all(region.data_dir().join("index")).unwrap();
+    assert_eq!(named(&refusal(region, &[]).await).to_string(), record);
+    region.launch_with(&["--accept-gap", &record]).unwrap();
+    eventually("it started", async || region.ready().await.ok()).await;
+    let gap = &journal(region, &["--type", "gap_accepted"]).await[0];
+    assert_eq!(gap["first"], 1, "{gap}");
+    let verified = region.command(&["journal", "verify"]).await.unwrap().success().unwrap();
+    assert!(verified.stdout.contains("Records 1 to "), "{}", verified.stdout);
+    assert!(region.stop().await.unwrap().success());
+
+    // It stands in the place of the file, and the file in its.
+    std::fs::write(&beginning, kept).unwrap();
+    region.launch().unwrap();
+    eventually("it started", async || region.ready().await.ok()).await;
+    assert!(queue(region, "GISOGD73/requests").await.contains(&first));
+    let strict = region.command(&["journal", "verify", "--no-gaps"]).await.unwrap();
+    strict.success().unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Faults that a test makes for real.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use harness::Region;
@@ -46,6 +46,65 @@ impl Drop for SmallDisk {
         if let Err(why) = run("umount", arguments) {
             eprintln!("{why}");
         }
+    }
+}
+
+/// An ext4 file system in a file, which the system makes read-only after a fault; gone with this.
+#[derive(Debug)]
+pub(crate) struct FragileDisk(TempDir);
+
+impl FragileDisk {
+    /// Makes one of 1 GiB, of which only what is written takes space, and mounts it; none, with a word about it, where the test may
+    /// not.
+    pub(crate) fn mount() -> Option<FragileDisk> {
+        let disk = FragileDisk(TempDir::with_prefix("rsmev-disk-").unwrap());
+        std::fs::create_dir(disk.path()).unwrap();
+        let image = std::fs::File::create(disk.image()).unwrap();
+        image.set_len(1 << 30).unwrap();
+        let made = run("mkfs.ext4", ["-q".as_ref(), disk.image().as_os_str()]).and_then(|()| disk.mount_again());
+        match made {
+            Ok(()) => Some(disk),
+            Err(why) => {
+                skip(&why);
+                None
+            }
+        }
+    }
+
+    /// Mounts what is not mounted; the file system makes good what was interrupted.
+    pub(crate) fn mount_again(&self) -> Result<(), String> {
+        let options = ["-o", "loop,errors=remount-ro"].map(OsStr::new);
+        let places = [self.image(), self.path()];
+        run(
+            "mount",
+            options.into_iter().chain(places.iter().map(|place| place.as_os_str())),
+        )
+    }
+
+    /// What happens when the file system finds a fault in itself: it is read-only at once, for files that are open too.
+    pub(crate) fn fail(&self) {
+        let options = ["-o", "remount,abort"].map(OsStr::new);
+        run("mount", options.into_iter().chain([self.path().as_os_str()])).unwrap();
+    }
+
+    pub(crate) fn unmount(&self) -> Result<(), String> {
+        run("umount", [self.path().as_os_str()])
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join("mounted")
+    }
+
+    fn image(&self) -> PathBuf {
+        self.0.path().join("image")
+    }
+}
+
+impl Drop for FragileDisk {
+    fn drop(&mut self) {
+        // It may not be mounted.
+        let _ = run("umount", ["-l".as_ref(), self.path().as_os_str()]);
     }
 }
 

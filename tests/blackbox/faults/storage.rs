@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use harness::Region;
 
-use super::machine::Strace;
+use super::machine::{FragileDisk, Strace};
 use super::{condition, incident};
 use crate::common::{
     CONSUMER, PROVIDER, SOON, SPRAVKA, assert_journal_whole, eventually, local_region, queue, refused, request, send,
@@ -98,6 +98,41 @@ async fn a_write_or_a_sync_that_fails_ends_the_gateway_without_a_promise() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_file_system_that_turns_read_only_ends_the_gateway_and_it_goes_on_when_it_is_mended() {
+    let Some(disk) = FragileDisk::mount() else {
+        return;
+    };
+    let data = format!("\"{}\"", disk.path().join("data").display());
+    let mut region = local_region().setting("node", "data_dir", &data).start().await.unwrap();
+    let kept = send(&system(&region, CONSUMER), request(SPRAVKA, "до")).await;
+    disk.fail();
+    not_accepted(&region, "мимо").await;
+    let status = eventually("the gateway ends by itself", async || region.ended().unwrap()).await;
+    assert_eq!(status.code(), Some(ENDED), "{}", region.log());
+    assert!(region.log().contains("Read-only file system"), "{}", region.log());
+    region.forget_process();
+
+    // A start does not go over it, and names it.
+    let before = region.log().len();
+    region.launch().unwrap();
+    let status = eventually("the start is refused", async || region.ended().unwrap()).await;
+    assert_eq!(status.code(), Some(1));
+    let said = region.log()[before..].to_owned();
+    assert!(said.contains("Read-only file system"), "{said}");
+    region.forget_process();
+
+    disk.unmount().unwrap();
+    disk.mount_again().unwrap();
+    region.start().await.unwrap();
+    assert_journal_whole(&region).await;
+    incident(&region, "unclean_end").await;
+    assert_eq!(queue(&region, "GISOGD73/requests").await, [kept.clone()]);
+    assert_eq!(take_request(&system(&region, PROVIDER)).await.data.message_id, kept);
+    send(&system(&region, CONSUMER), request(SPRAVKA, "после")).await;
+    assert!(region.stop().await.unwrap().success());
 }
 
 /// The log names what failed.

@@ -27,6 +27,7 @@ pub(crate) struct Inner {
     space: Option<usize>,
     fail_sync_of: Option<&'static str>,
     fail_write_to: Option<&'static str>,
+    read_only: bool,
     /// How many operations that change something still succeed.
     operations: Option<usize>,
     /// How far syncs and writes were taken notice of.
@@ -114,6 +115,11 @@ impl MemDisk {
     /// Every write to a path that contains `part` fails from now on, after half of it is written.
     pub fn fail_write_to(&self, part: Option<&'static str>) {
         self.inner().fail_write_to = part;
+    }
+
+    /// From now on nothing can be changed, as on a file system that the system has made read-only after a fault; or it can again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.inner().read_only = read_only;
     }
 
     /// So many operations that change something succeed from now on, and then none; or all again.
@@ -232,6 +238,7 @@ impl MemDisk {
 impl Inner {
     /// One more operation, if there may be any.
     pub(crate) fn operate(&mut self) -> io::Result<()> {
+        self.writable()?;
         match &mut self.operations {
             Some(0) => Err(io::Error::from_raw_os_error(5)),
             Some(left) => {
@@ -239,6 +246,13 @@ impl Inner {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    fn writable(&self) -> io::Result<()> {
+        match self.read_only {
+            true => Err(io::Error::from_raw_os_error(30)),
+            false => Ok(()),
         }
     }
 
@@ -319,7 +333,12 @@ impl Disk for MemDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let inode = self.inner().file(path)?;
+        let inner = self.inner();
+        let inode = inner.file(path)?;
+        if access == Access::Write {
+            inner.writable()?;
+        }
+        drop(inner);
         Ok(self.opened(path, inode, access))
     }
 
@@ -368,6 +387,7 @@ impl Disk for MemDisk {
     }
 
     fn lock(&self, _path: &Path) -> Result<Box<dyn DiskLock>, LockError> {
+        self.inner().writable().map_err(LockError::Io)?;
         if std::mem::replace(&mut self.inner().locked, true) {
             return Err(LockError::Held("somebody".to_owned()));
         }

@@ -27,7 +27,7 @@ use crate::recover::{self, Rebuilt, Recovered};
 use crate::refusals::{Limiter, Window};
 use crate::registry::Registry;
 use crate::restored::{self, RestoredNote};
-use crate::settings::Settings;
+use crate::settings::{Acceptance, Settings};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::work::{Command, Desk};
@@ -97,7 +97,7 @@ impl Engine {
 
         let (commands, receiver) = mpsc::channel(capacity);
         let now = shared.now();
-        let snapshot = opened.store.snapshot().unwrap_or_else(|error| {
+        let snapshot = opened.store.snapshot(u64::MAX).unwrap_or_else(|error| {
             tracing::warn!(%error, "the snapshots cannot be read");
             None
         });
@@ -120,7 +120,10 @@ impl Engine {
             tracing::error!("{text}");
             shared.incidents.tell(IncidentKind::JournalGap, text, now);
         }
+        let beyond_journal = gaps.iter().any(|gap| gap.last > snapshot_seq);
         let cuts = untold(&shared, opened.recovery.cuts)?;
+        let cuts: Result<Vec<_>, _> = cuts.into_iter().map(|cut| cut_event(&shared, cut)).collect();
+        let cuts = cuts?;
         let desk = Desk {
             shared: Arc::clone(&shared),
             refusals: Limiter::default(),
@@ -132,7 +135,7 @@ impl Engine {
             closed: None,
         };
         let mut house = House::new(now, &opened.store, snapshot_seq);
-        house.snapshot_wanted = !untold_gaps.events.is_empty();
+        house.snapshot_wanted = beyond_journal.then_some(now);
         let identity = Arc::new((Arc::clone(&signer), certificate.clone()));
         let mut writer = Writer {
             shared: Arc::clone(&shared),
@@ -145,16 +148,9 @@ impl Engine {
             house,
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let cuts = cuts.into_iter().map(|cut| Event::JournalCut {
-            known: cut.known.seq,
-            known_digest: hex::encode(cut.known.digest),
-            end: cut.end.seq,
-            end_digest: hex::encode(cut.end.digest),
-            aside: cut.aside,
-        });
         let restored = held(&shared)?;
         let passed = |event: &Event| matches!(event, Event::GapPassed { .. });
-        if untold_gaps.events.iter().any(passed) {
+        if !cuts.is_empty() || untold_gaps.events.iter().any(passed) {
             shared.found_cut.store(true, Ordering::Relaxed);
             shared.upstream_held.store(true, Ordering::Release);
         }
@@ -227,19 +223,31 @@ fn untold(shared: &Shared, noted: Vec<Cut>) -> Result<Vec<Cut>, StartError> {
     };
     let untold: Vec<_> = noted.into_iter().filter(|cut| !is_told(cut)).collect();
     match untold.last() {
-        Some(cut) => {
-            shared.found_cut.store(true, Ordering::Relaxed);
-            shared.hold_cut(&JournalCut {
-                at: Micros::from(shared.now()),
-                known: cut.known.seq,
-                end: cut.end.seq,
-                aside: cut.aside.clone(),
-                gap: false,
-            });
-        }
+        Some(cut) => shared.hold_cut(&JournalCut {
+            at: Micros::from(shared.now()),
+            known: cut.known.seq,
+            end: cut.end.seq,
+            aside: cut.aside.clone(),
+            gap: false,
+        }),
         None => shared.hold_journal_cut()?,
     }
     Ok(untold)
+}
+
+/// What the journal says of a cut.
+fn cut_event(shared: &Shared, cut: Cut) -> Result<Event, StartError> {
+    let Acceptance { gaps: names, by } = &shared.settings.accepted;
+    let accepted = cut.named.is_some_and(|named| names.contains(&named));
+    Ok(Event::JournalCut {
+        known: cut.known.seq,
+        known_digest: hex::encode(cut.known.digest),
+        end: cut.end.seq,
+        end_digest: hex::encode(cut.end.digest),
+        aside: cut.aside,
+        made: gaps::time_of(&shared.disk, &shared.journal_dir(), cut.end.seq)?,
+        by: by.clone().filter(|_| accepted),
+    })
 }
 
 /// Builds the index of a stopped gateway anew from the last snapshot and the journal.

@@ -234,6 +234,34 @@ async fn after_a_failed_write_or_sync_nothing_is_promised_and_the_next_start_che
 }
 
 #[tokio::test]
+async fn on_a_file_system_that_turned_read_only_nothing_is_promised_and_nothing_is_lost() {
+    let dir = scratch();
+    let mut running = Running::new(dir.path());
+    let disk = MemDisk::below(dir.path());
+    running.disk = disk.shared();
+    let engine = running.region().await;
+    let kept = accept(&engine, 1, "plan").await.unwrap();
+    disk.set_read_only(true);
+    let refusal = accept(&engine, 2, "plan").await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal}");
+    let why = engine.failed().await;
+    assert!(why.contains("os error 30"), "{why}");
+    drop(engine);
+    // As long as it stays so, no start.
+    let refused = running.start().err().map(|error| error.to_string()).unwrap();
+    assert!(refused.contains("os error 30"), "{refused}");
+
+    running.disk = disk.after_crash().shared();
+    let engine = running.start().unwrap();
+    assert_eq!(deliver(&engine).await, kept);
+    accept(&engine, 2, "plan").await.unwrap();
+    engine.tick().await;
+    let told = engine.incidents();
+    assert!(told.contains(&("unclean_end", 1)), "{told:?}");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_index_that_a_power_loss_left_behind_is_never_trusted() {
     let dir = scratch();
     let mut running = Running::new(dir.path());

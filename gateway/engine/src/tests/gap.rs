@@ -176,6 +176,74 @@ async fn a_state_built_over_a_gap_sends_nothing_and_says_so_until_a_person_decid
 }
 
 #[tokio::test]
+async fn a_snapshot_that_alone_has_what_is_lost_is_made_by_whichever_session_comes_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = several_segments(dir.path()).await;
+    let snapshots = dir.path().join("snapshot");
+    std::fs::remove_file(sealed(dir.path()).remove(1)).unwrap();
+    // Neither this session nor the next one lives long enough.
+    let named = refused(&running);
+    accepting(&running, &[named]).start().unwrap().shutdown().await;
+    running.start().unwrap().shutdown().await;
+    assert_eq!(snapshots.read_dir().unwrap().count(), 0);
+    let engine = running.start().unwrap();
+    engine.tick().await;
+    until(&engine, "a snapshot", || snapshots.read_dir().unwrap().next().is_some()).await;
+    engine.shutdown().await;
+    let before = rows(dir.path());
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let engine = running.start().unwrap();
+    assert!(!engine.is_held());
+    engine.shutdown().await;
+    assert_eq!(rows(dir.path()), before);
+}
+
+#[tokio::test]
+async fn records_that_come_back_become_a_part_of_the_state_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = several_segments(dir.path()).await;
+    let lost = sealed(dir.path()).remove(1);
+    let octets = std::fs::read(&lost).unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let named = refused(&running);
+    let engine = accepting(&running, &[named]).start().unwrap();
+    let left = waiting(&engine);
+    assert!(left < u64::from(MESSAGES));
+    engine.tick().await;
+    let snapshots = dir.path().join("snapshot");
+    until(&engine, "a snapshot", || snapshots.read_dir().unwrap().next().is_some()).await;
+    engine.shutdown().await;
+    running.start().unwrap().shutdown().await;
+
+    // The gap has the name of the segment that it stands for.
+    assert!(lost.exists());
+    let with_gap = tempfile::tempdir().unwrap();
+    copy(dir.path(), with_gap.path());
+    std::fs::write(&lost, &octets).unwrap();
+    for index in [true, false] {
+        if !index {
+            std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        }
+        let engine = running.start().unwrap();
+        assert_eq!(waiting(&engine), u64::from(MESSAGES), "with an index: {index}");
+        assert!(engine.is_held(), "until a person decides");
+        engine.shutdown().await;
+    }
+    // As long as they are not there nothing changes.
+    let other = Running {
+        settings: crate::settings::Settings {
+            data_dir: with_gap.path().to_owned(),
+            ..running.settings.clone()
+        },
+        ..running
+    };
+    let engine = other.start().unwrap();
+    assert_eq!(waiting(&engine), left);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
 async fn spool_segments_stay_as_long_as_nobody_has_taken_note_of_what_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = several_segments_of(dir.path(), 200, "plan").await;

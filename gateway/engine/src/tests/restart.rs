@@ -233,6 +233,10 @@ async fn a_journal_that_lost_its_end_is_reported_until_a_person_takes_note() {
             "{condition:?}"
         );
         assert!(engine.gauges().journal_cut);
+        // What was sent meanwhile, and under which identifier, is not known.
+        let hold = engine.upstream_hold().unwrap();
+        assert_eq!(hold.gap, Some(known.seq));
+        assert!(hold.through < known.seq && hold.made <= engine.now());
         // What is left is served.
         accept(&engine, 20..21).await;
         engine.tick().await;
@@ -241,6 +245,7 @@ async fn a_journal_that_lost_its_end_is_reported_until_a_person_takes_note() {
 
         let engine = running.start().unwrap();
         assert!(!journal_is_in_order(&engine), "a restart does not make it good");
+        assert!(engine.is_held());
         let noted = engine.acknowledge_journal_cut("operator", "a test").await.unwrap();
         assert!(noted.known == known.seq && noted.end < known.seq);
         assert!(journal_is_in_order(&engine) && !engine.gauges().journal_cut);

@@ -124,7 +124,7 @@ pub fn snapshot(octets: &[u8]) {
         let dir = Path::new("snapshot");
         let disk = OneFile::disk(snapshot_path(dir, seq), octets);
         let snapshots = Snapshots::new(disk, dir.to_owned(), 1, Arc::new(Health::default()));
-        let Ok(Some(reader)) = snapshots.latest(&|_| Ok(true)) else {
+        let Ok(Some(reader)) = snapshots.latest(u64::MAX, &|_| Ok(true)) else {
             continue;
         };
         assert_eq!(reader.position().seq, seq);

@@ -11,7 +11,6 @@ use crate::error::OpenError;
 use crate::frame::{self, Found, FrameHeader, HEADER, SegmentHeader};
 use crate::layout::{Form, MAX_RECORD, MAX_SEGMENT, SegmentName};
 use crate::record::{Digest, Line, digest};
-use crate::replay::damage;
 use crate::sealed::{self, Summary};
 use crate::setup::io_error;
 
@@ -42,13 +41,14 @@ pub(super) struct Later {
 }
 
 impl Kept {
-    /// Reads a segment as far as it goes. `prev` is the digest of the record before it, if that is known.
+    /// Reads a segment as far as it goes. `prev` is the digest of the record before it, if that is known; none if it is not,
+    /// and the segment does not tell.
     pub(super) fn read(
         disk: &dyn Disk,
         dir: &Path,
         segment: &SegmentName,
         prev: Option<Digest>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Option<Self>, OpenError> {
         let path = segment.path(dir);
         let io = |error| io_error(&path, error);
         let file = disk.open(&path, Access::Read).map_err(io)?;
@@ -56,10 +56,7 @@ impl Kept {
             Form::Raw => SegmentHeader::read(&*file).map_err(io)?.ok().map(|header| header.prev),
             Form::Sealed => Summary::read(&*file).map_err(io)?.ok().map(|summary| summary.prev),
         };
-        let prev = prev.or(told).ok_or_else(|| {
-            let what = "its beginning cannot be read, and nothing tells what came before it: restore it from a backup";
-            damage(&path, segment, what)
-        })?;
+        let Some(prev) = prev.or(told) else { return Ok(None) };
         let mut kept = Self {
             first_seq: segment.first_seq,
             prev,
@@ -75,7 +72,7 @@ impl Kept {
             Form::Sealed => kept.read_sealed(file),
         }
         .map_err(io)?;
-        Ok(kept)
+        Ok(Some(kept))
     }
 
     fn read_sealed(&mut self, file: Arc<dyn DiskFile>) -> io::Result<()> {

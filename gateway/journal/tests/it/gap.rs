@@ -233,7 +233,7 @@ fn an_end_that_is_lost_after_an_orderly_close_is_accepted_as_a_cut() {
     let [cut] = &opened.recovery.cuts[..] else {
         panic!("one cut")
     };
-    assert_eq!((cut.known.seq, cut.end.seq), (LAST, LAST - 1));
+    assert_eq!((cut.known.seq, cut.end.seq, cut.named), (LAST, LAST - 1, Some(LAST)));
     let aside = Path::new(DIR).join(cut.aside.as_ref().unwrap());
     assert!(disk.read(&aside.join(live.file_name().unwrap())) == octets);
     assert_eq!(self::all(&disk).len() as u64, all.len() as u64 - 1);
@@ -270,6 +270,12 @@ fn whatever_interrupts_the_work_it_is_done_again_under_the_same_name() {
                 let mut left = all.clone();
                 left.retain(|seq, _| *seq < gap.first || *seq > gap.last);
                 assert!(self::all(&disk) == left, "after {operations} operations");
+                // What a try began, the next one goes on with.
+                let aside = Path::new(DIR).join(gap.aside.as_ref().unwrap());
+                let put_aside = [aside.join(path.file_name().unwrap())];
+                let mut copies = disk.paths(path.file_name().unwrap().to_str().unwrap());
+                copies.retain(|copy| *copy != path);
+                assert_eq!(copies, put_aside, "after {operations} operations");
             }
             if done {
                 break;

@@ -39,11 +39,11 @@ fn load(reader: SnapshotReader) -> Rows {
 fn a_snapshot_reads_back() {
     let disk = MemDisk::default();
     let snapshots = disk.open_store().unwrap().store.snapshots();
-    assert!(snapshots.latest(&|_| Ok(true)).unwrap().is_none());
+    assert!(snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().is_none());
     let digest = save(&snapshots, 7).unwrap();
     let crashed = disk.after_crash();
     let store = crashed.open_store().unwrap().store;
-    let reader = store.snapshots().latest(&|_| Ok(true)).unwrap().unwrap();
+    let reader = store.snapshots().latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap();
     assert_eq!(
         (reader.position(), reader.rows(), reader.digest()),
         (position(7), 2000, digest)
@@ -58,7 +58,7 @@ fn a_snapshot_of_nothing_reads_back() {
     let disk = MemDisk::default();
     let snapshots = disk.open_store().unwrap().store.snapshots();
     snapshots.create(position(0)).unwrap().finish().unwrap();
-    assert_eq!(snapshots.latest(&|_| Ok(true)).unwrap().unwrap().count(), 0);
+    assert_eq!(snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap().count(), 0);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn any_damage_lets_the_one_before_be_taken() {
     });
     for octets in damaged.chain([whole[..len - 1].to_vec(), whole[..20].to_vec(), Vec::new()]) {
         disk.write(&path, octets);
-        let reader = snapshots.latest(&|_| Ok(true)).unwrap().unwrap();
+        let reader = snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap();
         assert_eq!(reader.position(), position(7));
         assert_eq!(reader.passed_over().len(), 1);
         assert_eq!(load(reader), rows(7));
@@ -94,7 +94,7 @@ fn two_are_kept() {
     }
     assert_eq!(disk.paths(".snapshot").len(), 2);
     assert_eq!(
-        snapshots.latest(&|_| Ok(true)).unwrap().unwrap().position(),
+        snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap().position(),
         position(13)
     );
 }
@@ -108,10 +108,13 @@ fn one_of_another_journal_neither_counts_nor_is_taken() {
         save(&snapshots, seq).unwrap();
     }
     assert_eq!(disk.paths(".snapshot").len(), 3);
-    let reader = snapshots.latest(&|position| Ok(position.seq < 20)).unwrap().unwrap();
+    let reader = snapshots
+        .latest(u64::MAX, &|position| Ok(position.seq < 20))
+        .unwrap()
+        .unwrap();
     assert_eq!((reader.position(), reader.passed_over().len()), (position(8), 1));
     // The journal is empty, so that none belongs to it.
-    assert!(opened.store.snapshot().unwrap().is_none());
+    assert!(opened.store.snapshot(u64::MAX).unwrap().is_none());
     assert_eq!(opened.store.remove_foreign_snapshots().unwrap().len(), 3);
     assert!(disk.paths(".snapshot").is_empty());
 }
@@ -139,14 +142,14 @@ fn an_unfinished_snapshot_leaves_nothing() {
             .unwrap()
             .store
             .snapshots()
-            .latest(&|_| Ok(true))
+            .latest(u64::MAX, &|_| Ok(true))
             .unwrap()
             .is_none()
     );
     assert_eq!(killed.paths(".tmp").len(), 0);
     writer.finish().unwrap();
     assert_eq!(
-        load(snapshots.latest(&|_| Ok(true)).unwrap().unwrap()),
+        load(snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap()),
         [(b"key".to_vec(), b"value".to_vec())]
     );
 }
@@ -163,7 +166,7 @@ fn without_space_the_one_before_stays() {
     assert_eq!(store.failure(), None);
     disk.set_space(None);
     assert_eq!(
-        snapshots.latest(&|_| Ok(true)).unwrap().unwrap().position(),
+        snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap().position(),
         position(3)
     );
 }

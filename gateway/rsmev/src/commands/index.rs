@@ -28,7 +28,7 @@ fn rebuild(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     store::become_owner(&settings.node.data_dir)?;
     let begun = Instant::now();
     let Rebuilt { last_seq, cuts } = engine::rebuild_index(&settings.engine(), RealDisk::shared())
-        .map_err(|error| store::start_failure(settings, &error))?;
+        .map_err(|error| store::start_failure(settings, &error, &[]))?;
     let seconds = begun.elapsed().as_secs_f64();
     out.line(format_args!(
         "The index was built anew from the journal, up to record {last_seq}, in {seconds:.1} s."

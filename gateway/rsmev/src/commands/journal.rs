@@ -283,17 +283,17 @@ fn verify(
     if report.records == 0 {
         out.line("The journal has no records.")?;
     } else {
-        if let Some((act, _)) = engine::anchor(checkpoints.acts(), report.first_seq) {
+        let (first_seq, prev) = report.beginning();
+        if let Some((act, _)) = engine::anchor(checkpoints.acts(), first_seq) {
             out.line(format_args!(
-                "What was before record {} was destroyed by an act of {} and {}",
-                report.first_seq, act.destruction.by, act.approved_by
+                "What was before record {first_seq} was destroyed by an act of {} and {}",
+                act.destruction.by, act.approved_by
             ))?;
         }
-        if report.first_seq > 1 && range.from.is_none() {
+        if first_seq > 1 && range.from.is_none() {
             out.line(format_args!(
-                "It begins with record {}; the digest of the record before it is {}",
-                report.first_seq,
-                hex::encode(report.prev)
+                "It begins with record {first_seq}; the digest of the record before it is {}",
+                hex::encode(prev)
             ))?;
         }
         let whole = match known_gaps.is_empty() {
@@ -347,11 +347,11 @@ impl From<(Gap, GapAccepted)> for KnownGap {
 
 /// Whether the journal begins with its first record, or an act tells of the destruction of what was before.
 pub(crate) fn beginning(range: Range, report: &Report, acts: &[(u64, Act)]) -> Result<(), String> {
-    let Report { first_seq, prev, .. } = report;
-    if range.from.is_some() || report.records == 0 || *first_seq == 1 {
+    let (first_seq, prev) = report.beginning();
+    if range.from.is_some() || report.records == 0 || first_seq == 1 {
         return Ok(());
     }
-    match engine::anchor(acts, *first_seq) {
+    match engine::anchor(acts, first_seq) {
         Some((_, digest)) if digest == hex::encode(prev) => Ok(()),
         Some(_) => Err(format!(
             "record {first_seq} does not go on from the record that the act of destruction names as the last"
