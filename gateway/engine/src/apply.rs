@@ -110,6 +110,10 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             made,
             aside,
         } => gaps::told(state, at, (*first, *last), *made, aside.as_deref()),
+        Event::ClockAccepted { .. } => {
+            state.put(keys::clock_accepted(), &seq);
+            Ok(())
+        }
         Event::DataKey { id, .. } => {
             state.put(keys::data_key(), id);
             Ok(())

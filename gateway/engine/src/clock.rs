@@ -15,6 +15,11 @@ pub trait Clock: Send + Sync {
     fn counted(&self) -> Option<SignedDuration> {
         None
     }
+
+    /// Both at one moment.
+    fn read(&self) -> (Timestamp, Option<SignedDuration>) {
+        (self.now(), self.counted())
+    }
 }
 
 /// The system's clock.
@@ -53,10 +58,17 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        let passed = std::time::Duration::try_from_secs_f64(self.origin.elapsed().as_secs_f64() * self.rate);
-        passed
-            .ok()
-            .and_then(|passed| self.start.checked_add(passed).ok())
-            .unwrap_or(Timestamp::MAX)
+        self.read().0
+    }
+
+    fn counted(&self) -> Option<SignedDuration> {
+        SignedDuration::try_from_secs_f64(self.origin.elapsed().as_secs_f64() * self.rate).ok()
+    }
+
+    /// A moment between two looks is long at a high rate.
+    fn read(&self) -> (Timestamp, Option<SignedDuration>) {
+        let passed = self.counted();
+        let now = passed.and_then(|passed| self.start.checked_add(passed).ok());
+        (now.unwrap_or(Timestamp::MAX), passed)
     }
 }

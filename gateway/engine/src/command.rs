@@ -15,6 +15,6 @@ pub use incoming::{
 };
 pub use keeping::ShippedSegment;
 pub use operator::{
-    NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange, RegistryDiff,
+    AcceptedClock, NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange, RegistryDiff,
 };
 pub use refusal::{NoRecipient, QueueLimit, Refusal, RefusedCall, Standing};

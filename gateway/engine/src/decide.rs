@@ -4,6 +4,7 @@
 pub(crate) mod accept;
 pub(crate) mod acknowledge;
 pub(crate) mod answer;
+pub(crate) mod clock;
 pub(crate) mod deliver;
 pub(crate) mod forward;
 pub(crate) mod keeping;

@@ -13,6 +13,7 @@ use journal::BodyError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use vault::SealError;
 
+use crate::clock::Clock;
 use crate::command::{
     Accepted, Acknowledge, Acknowledged, BodyRef, Delivery, ForwardOutcome, Incoming, Lane, LaneHead, Received,
     Refusal, RefusedCall, Take,
@@ -188,9 +189,10 @@ impl Engine {
         }
     }
 
-    /// Lanes of an upstream that have something waiting; none while [messages are on hold](Self::upstream_hold).
+    /// Lanes of an upstream that have something waiting; none while [messages are on hold](Self::upstream_hold) or
+    /// [the time is not known](Self::clock_is_unproven).
     pub fn lanes(&self, upstream: &UpstreamName) -> Vec<Lane> {
-        if self.is_held() {
+        if self.is_held() || self.clock_is_unproven() {
             return Vec::new();
         }
         self.read(|state| inspect::lanes(state, upstream))
@@ -233,6 +235,22 @@ impl Engine {
     /// The present moment of the engine's clock.
     pub fn now(&self) -> Timestamp {
         self.shared.now()
+    }
+
+    /// What the system's clock says, while it has jumped and is not believed too.
+    pub fn wall(&self) -> Timestamp {
+        self.shared.clock.wall()
+    }
+
+    /// The engine's clock for others, so that they go by the same time.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(EngineClock(Arc::clone(&self.shared)))
+    }
+
+    /// Whether the clock was found so far after the journal at the start that a person must say whether it is right:
+    /// nothing goes to upstreams, and nothing new is accepted.
+    pub fn clock_is_unproven(&self) -> bool {
+        self.shared.clock.unproven().is_some()
     }
 
     /// Looks for what time has brought (leases, ends of life, purges, housekeeping) and returns when it is done. The
@@ -309,5 +327,14 @@ impl Engine {
                 T::default()
             }
         }
+    }
+}
+
+/// The engine's time as others take it.
+struct EngineClock(Arc<Shared>);
+
+impl Clock for EngineClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
     }
 }

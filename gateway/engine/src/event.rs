@@ -206,6 +206,14 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         aside: Option<String>,
     },
+    /// A person says that the clock is right, whatever the times of the records before. The time of this record is the
+    /// clock's.
+    ClockAccepted {
+        /// The moment by which the gateway went until then, or the latest one in the journal.
+        before: Timestamp,
+        /// Who.
+        by: Person,
+    },
     /// Bodies are sealed under a new data key from now on.
     DataKey {
         /// Its id on the keyring.
@@ -339,7 +347,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 36] = [
+    pub const TYPES: [&'static str; 37] = [
         "started",
         "stopped",
         "accepted",
@@ -360,6 +368,7 @@ impl Event {
         "journal_cut_acknowledged",
         "gap_accepted",
         "gap_passed",
+        "clock_accepted",
         "data_key",
         "master_key",
         "checkpoint",

@@ -29,6 +29,8 @@ pub enum IncidentKind {
     SpoolDamaged,
     /// The clock jumped, and the gateway goes on by its own count.
     ClockJumped,
+    /// A start found the clock so far after the journal that a person must say whether it is right.
+    ClockDoubted,
     /// The clock stands behind the journal: nothing new is accepted.
     ClockBehind,
     /// The clock is believed again.
@@ -39,7 +41,7 @@ pub enum IncidentKind {
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DiskLow,
         Self::DiskRecovered,
         Self::UncleanEnd,
@@ -47,6 +49,7 @@ impl IncidentKind {
         Self::JournalGap,
         Self::SpoolDamaged,
         Self::ClockJumped,
+        Self::ClockDoubted,
         Self::ClockBehind,
         Self::ClockRecovered,
         Self::WorkerPanicked,
@@ -63,6 +66,7 @@ impl IncidentKind {
             Self::JournalGap => "journal_gap",
             Self::SpoolDamaged => "spool_damaged",
             Self::ClockJumped => "clock_jumped",
+            Self::ClockDoubted => "clock_doubted",
             Self::ClockBehind => "clock_behind",
             Self::ClockRecovered => "clock_recovered",
             Self::WorkerPanicked => "worker_panicked",

@@ -157,6 +157,16 @@ pub(crate) fn gaps_passed() -> Key {
     Key::new(b'z').text("gaps_passed")
 }
 
+/// `z clock_accepted` → seq: the record with which a person said that the clock is right.
+pub(crate) fn clock_accepted() -> Key {
+    Key::new(b'z').text("clock_accepted")
+}
+
+/// `z identifiers_forgotten` → the last key of the rows `i` that was forgotten.
+pub(crate) fn identifiers_forgotten() -> Key {
+    Key::new(b'z').text("identifiers_forgotten")
+}
+
 /// `z data_key` → id of the newest data key.
 pub(crate) fn data_key() -> Key {
     Key::new(b'z').text("data_key")

@@ -15,6 +15,7 @@ use crate::error::{IndexError, StartError};
 use crate::event::Event;
 use crate::gaps;
 use crate::index::Index;
+use crate::keys;
 use crate::pages;
 use crate::settings::{Acceptance, Settings};
 use crate::state::{Overlay, State};
@@ -33,7 +34,7 @@ const COPY_BATCH: usize = 1000;
 pub(crate) struct Recovered {
     pub(crate) opened: Opened,
     pub(crate) index: Arc<Index>,
-    /// Latest time of any record.
+    /// Latest time of any record, since a person last said that the clock is right.
     pub(crate) last_at: Option<Timestamp>,
     /// Why the index was built anew, if it had been there before.
     pub(crate) rebuilt: Option<String>,
@@ -63,7 +64,7 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
         }
     };
     place.remove_old()?;
-    let last_at = latest(settings, disk, opened.recovery.last_at)?;
+    let last_at = latest(settings, disk, &index, opened.recovery.last_at)?;
     let created = opened.recovery.created;
     Ok(Recovered {
         opened,
@@ -210,19 +211,35 @@ impl History for journal::View {
     }
 }
 
-/// The latest time of any record, given the last one's. The two differ when the clock was set back; only then is more
-/// looked at than the live segment, because a sealed one tells its latest time.
+/// The latest time of any record since a person last said that the clock is right, given the last record's. The two differ
+/// when the clock was set back; only then is more looked at than the live segment, because a sealed one tells its latest
+/// time.
 fn latest(
     settings: &Settings,
     disk: Arc<dyn Disk>,
+    index: &Index,
     last_at: Option<Timestamp>,
 ) -> Result<Option<Timestamp>, StartError> {
     let Some(mut latest) = last_at else { return Ok(None) };
     let filter = Filter {
         from: last_at,
+        from_seq: State::new(index).get(&keys::clock_accepted())?,
         ..Filter::default()
     };
-    for record in journal::read::records(disk, &settings.data_dir.join("journal"), filter)? {
+    let dir = settings.data_dir.join("journal");
+    let records = match journal::read::records(Arc::clone(&disk), &dir, filter.clone()) {
+        // All that is here is from after that.
+        Err(ReadError::Archived { .. }) => journal::read::records(
+            disk,
+            &dir,
+            Filter {
+                from_seq: None,
+                ..filter
+            },
+        )?,
+        records => records?,
+    };
+    for record in records {
         latest = latest.max(record?.at);
     }
     Ok(Some(latest))

@@ -54,6 +54,9 @@ pub struct Settings {
     pub checkpoint_every: SignedDuration,
     /// Age at which a journal segment is sealed although it is not full; none to wait until it is.
     pub seal_after: Option<SignedDuration>,
+    /// `storage.clock_trusted_for`: how far the clock may be after the journal's last record at a start, or jump later,
+    /// and be believed without a person.
+    pub clock_trusted_for: SignedDuration,
     /// Records after which a snapshot is made.
     pub snapshot_every: u64,
     /// How often expired leases, times to live and purges are looked for (real time).
@@ -91,6 +94,7 @@ impl Settings {
             index_renew_above: 32 << 20,
             checkpoint_every: SignedDuration::from_mins(10),
             seal_after: None,
+            clock_trusted_for: DAY * 7,
             snapshot_every: 1_000_000,
             tick: Duration::from_secs(1),
             waiting_commands: 1024,

@@ -12,7 +12,6 @@ use tokio::sync::{Notify, watch};
 
 use crate::backup::Holds;
 use crate::blobs::Blobs;
-use crate::clock::Clock;
 use crate::command::BodyRef;
 use crate::conditions::{Conditions, JOURNAL};
 use crate::error::IndexError;
@@ -60,14 +59,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         settings: Settings,
-        clock: Arc<dyn Clock>,
+        clock: Steady,
         disk: Arc<dyn Disk>,
         index: Arc<Index>,
         spool: Spool,
         blobs: Blobs,
         registry: Registry,
     ) -> Self {
-        let clock = Steady::new(clock);
         let conditions = Conditions::new(clock.now());
         Self {
             settings,

@@ -161,6 +161,15 @@ impl<'a> Work<'a> {
                 self.done.cut_acknowledged |= decision.answer.is_ok();
                 self.settle(decision, reply)
             }
+            Command::AcceptClock { time, by, reply } => {
+                let decision = self.decide(|context| decide::clock::accept(context, time, by))?;
+                if let Ok(accepted) = &decision.answer {
+                    // From here on the clock is what counts.
+                    self.now = accepted.clock;
+                    self.done.clock_accepted = true;
+                }
+                self.settle(decision, reply)
+            }
             Command::Shipped(segment, reply) => {
                 let decision = self.decide(|context| decide::keeping::shipped(context, segment))?;
                 self.settle(decision, reply)
@@ -539,7 +548,11 @@ impl<'a> Work<'a> {
         {
             return (answers, done.news(), Err(error.into()));
         }
-        desk.last_at = desk.last_at.max(now);
+        desk.last_at = if done.clock_accepted {
+            now
+        } else {
+            desk.last_at.max(now)
+        };
         done.publish(shared);
         (answers, done, Ok(()))
     }

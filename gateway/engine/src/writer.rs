@@ -1,6 +1,7 @@
 //! The single writer: takes what waits as a batch, has it decided, made durable, applied and answered; between batches it
 //! keeps house (checkpoints, snapshots, spool space, readiness).
 
+mod clock;
 mod renewal;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::backup::BackupMark;
 use crate::checkpoint;
-use crate::conditions::{CLOCK, DISK, INDEX, JOURNAL, SPOOL};
+use crate::conditions::{DISK, INDEX, JOURNAL, SPOOL};
 use crate::decide::Planned;
 use crate::error::StartError;
 use crate::event::Event;
@@ -26,15 +27,13 @@ use crate::room;
 use crate::shared::Shared;
 use crate::snapshot::{self, DumpError};
 use crate::state::State;
-use crate::units::{show_seconds, show_size};
+use crate::units::show_size;
 use crate::work::{Command, Desk, Done, Failure, Work};
 
 /// Commands in a batch.
 const BATCH: usize = 256;
 /// After so long a snapshot that is wanted and did not come to be is tried again.
 const SNAPSHOT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
-/// How far the clock may stand behind the journal before nothing new is accepted.
-const CLOCK_BEHIND: SignedDuration = SignedDuration::from_mins(5);
 
 /// The writer's own things.
 pub(crate) struct Writer {
@@ -71,7 +70,7 @@ pub(crate) struct House {
     /// A commit found no space since the last tick that found enough.
     no_space: bool,
     /// What is wrong with the clock.
-    clock: Option<IncidentKind>,
+    pub(crate) clock: Option<IncidentKind>,
     /// The first events of the session, if there was no space for them.
     unwritten: Vec<Event>,
 }
@@ -276,7 +275,9 @@ impl Writer {
         let behind = self.desk.last_at.duration_since(self.shared.now());
         self.desk.closed = if self.house.no_space {
             Some("the disk is full".to_owned())
-        } else if behind > CLOCK_BEHIND {
+        } else if self.shared.clock.unproven().is_some() {
+            Some("the clock is far after the journal, and nobody has said that it is right".to_owned())
+        } else if behind > clock::BEHIND {
             Some("the clock stands behind the journal".to_owned())
         } else {
             None
@@ -392,52 +393,6 @@ impl Writer {
             conditions.bad(SPOOL, &text, "check the disk; restore the segment from a backup", now);
         }
         self.readiness();
-    }
-
-    fn watch_clock(&mut self, now: Timestamp) {
-        let Shared {
-            conditions, incidents, ..
-        } = &*self.shared;
-        let show = |time: SignedDuration| show_seconds(time.as_secs().unsigned_abs());
-        let behind = self.desk.last_at.duration_since(now);
-        let trouble = if behind > CLOCK_BEHIND {
-            self.shared.clock.doubt();
-            let text = format!(
-                "the clock stands {} behind the last record of the journal",
-                show(behind)
-            );
-            let remedy = "set the clock right; the gateway goes on by itself then";
-            Some((IncidentKind::ClockBehind, text, remedy))
-        } else {
-            self.shared.clock.jumped().map(|by| {
-                let way = if by.is_negative() { "back" } else { "forward" };
-                let text = format!(
-                    "the clock jumped {way} by {}: the gateway goes on by its own count",
-                    show(by)
-                );
-                let remedy = "set the clock right; if it is right now, it is believed after an hour, or at a restart";
-                (IncidentKind::ClockJumped, text, remedy)
-            })
-        };
-        let before = std::mem::replace(&mut self.house.clock, trouble.as_ref().map(|(kind, ..)| *kind));
-        match trouble {
-            Some((kind, text, remedy)) => {
-                conditions.bad(CLOCK, &text, remedy, now);
-                if before != Some(kind) {
-                    incidents.tell(kind, text, now);
-                }
-            }
-            None => {
-                conditions.good(CLOCK, now);
-                if before.is_some() {
-                    incidents.tell(
-                        IncidentKind::ClockRecovered,
-                        format!("the clock is believed again: {now}"),
-                        now,
-                    );
-                }
-            }
-        }
     }
 
     fn watch_disk(&mut self, now: Timestamp) {

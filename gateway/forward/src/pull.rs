@@ -187,8 +187,14 @@ async fn until_fit(shared: &Shared) -> Option<()> {
             return None;
         }
         changes.mark_unchanged();
-        if shared.engine.is_held() {
-            shared.set_paused(Some("the store was restored from a backup".to_owned()));
+        let held = if shared.engine.is_held() {
+            Some("the store was restored from a backup")
+        } else {
+            let unproven = shared.engine.clock_is_unproven();
+            unproven.then_some("a person must say whether the clock is right")
+        };
+        if let Some(why) = held {
+            shared.set_paused(Some(why.to_owned()));
             tokio::select! {
                 () = sleep(shared.settings.poll.max) => {}
                 () = shared.stopped() => {}

@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// The index, which is derived from the journal
     #[command(subcommand)]
     Index(Index),
+    /// The machine's clock, where the gateway does not believe it
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -63,6 +66,16 @@ pub(crate) enum Command {
     /// Write what is derived from the program itself
     #[command(subcommand, hide = true)]
     Reference(Reference),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClockCommand {
+    /// Say that the machine's clock is right, after the gateway was off for long, or went by a wrong one
+    Accept {
+        /// The time that it is (RFC 3339), from elsewhere than this machine; the clock must agree to ten minutes
+        #[arg(value_name = "TIME")]
+        time: Timestamp,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -88,6 +88,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Retention(command) => commands::retention::run(command, &settings()?, out),
         Command::Journal(command) => commands::journal::run(command, &cli.config, out),
         Command::Index(command) => commands::index::run(command, &settings()?, out),
+        Command::Clock(command) => commands::clock::run(command, &settings()?, out),
         Command::Completions { shell } => commands::reference::completions(*shell, out),
         Command::Reference(Reference::Man { dir }) => commands::reference::man(dir),
     }

@@ -52,6 +52,11 @@ pub(crate) enum Request {
         /// The person's words.
         reason: String,
     },
+    /// A person says that the clock is right.
+    AcceptClock {
+        /// The time that it is.
+        time: Timestamp,
+    },
     /// A backup begins: what it consists of.
     BackupBegin,
     /// It is still being made.
@@ -207,6 +212,7 @@ impl Request {
             | Self::CloseDestruction { .. }
             | Self::Decide { .. }
             | Self::AcknowledgeCut { .. }
+            | Self::AcceptClock { .. }
             | Self::RotateMasterKey { .. }
             | Self::JournalEnd
             | Self::RegistryApply { .. } => false,
@@ -312,6 +318,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         | Request::CloseDestruction { .. }
         | Request::Decide { .. }
         | Request::AcknowledgeCut { .. }
+        | Request::AcceptClock { .. }
         | Request::RotateMasterKey { .. }
         | Request::JournalEnd
         | Request::RegistryApply { .. } => Err("this needs more than a look at the store".to_owned()),
@@ -368,6 +375,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         }
         Request::Decide { ids, reason } => to_json(decide(engine, &ids, reason.as_deref(), by).await),
         Request::AcknowledgeCut { reason } => to_json(engine.acknowledge_journal_cut(by, &reason).await.map_err(text)?),
+        Request::AcceptClock { time } => to_json(engine.accept_clock(time, person).await.map_err(text)?),
         Request::RotateMasterKey { file } => {
             let master = MasterKey::read(&file).map_err(text)?;
             let now = master.fingerprint();

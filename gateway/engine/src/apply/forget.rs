@@ -33,6 +33,13 @@ pub(super) fn forget(state: &mut State<'_>, what: Forgotten, through: &str) -> R
         forget_one(state, what, &key)?;
         state.remove(Key::from_slice(&key));
     }
+    if what == Forgotten::Identifiers {
+        let last: Option<Vec<u8>> = state.get(&keys::identifiers_forgotten())?;
+        state.put(
+            keys::identifiers_forgotten(),
+            &last.map_or(through.clone(), |last| last.max(through)),
+        );
+    }
     Ok(())
 }
 

@@ -82,6 +82,15 @@ pub struct NotedCut {
     pub end: u64,
 }
 
+/// The clock that a person has said to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedClock {
+    /// What it says.
+    pub clock: Timestamp,
+    /// The moment by which the gateway went until then, or the latest one in the journal.
+    pub before: Timestamp,
+}
+
 /// A change of the registry: adds and replaces by key; removes what is absent only with `prune`.
 #[derive(Debug, Clone)]
 pub struct RegistryChange {

@@ -104,15 +104,22 @@ pub(super) fn open(context: &Context<'_, '_>, offer: &Offer) -> Result<(), Refus
     Ok(())
 }
 
-fn fresh(context: &Context<'_, '_>, id: MessageId, known: bool) -> Result<(), Refusal> {
+fn fresh(context: &Context<'_, '_>, id: MessageId, known: bool) -> Result<(), Stop> {
     let time = id.time().unwrap_or(Timestamp::MIN);
     let oldest = earlier(context.latest, context.settings.stale_after);
     // If it is the gateway's clock that was wrong until now, senders are not to suffer for it.
     let present = context.latest.max(context.wall);
-    if time < oldest || time > later(present, context.settings.future_skew) {
-        return Err(Refusal::StaleMessageId { id, time });
+    // What was forgotten while the clock was wrong may have been accepted, however young it is by the right one.
+    let forgotten: Option<Vec<u8>> = context.state.get(&keys::identifiers_forgotten())?;
+    let forgotten = forgotten.is_some_and(|last| keys::identifier(id).as_slice() <= last.as_slice());
+    if forgotten || time < oldest || time > later(present, context.settings.future_skew) {
+        return Err(Refusal::StaleMessageId { id, time }.into());
     }
-    if known { Err(Refusal::AlreadySent(id)) } else { Ok(()) }
+    if known {
+        Err(Refusal::AlreadySent(id).into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Somebody uses an identifier that belongs to another sender: refused with an incident, whatever else is wrong.

@@ -13,7 +13,7 @@ use crate::names::Party;
 use crate::restored;
 
 use super::sweep::{Sweep, age_of};
-use super::{Context, Planned, earlier, notice};
+use super::{Context, Planned, earlier, later, notice};
 
 /// Rows that one tick handles of each sort; when there are more, the next tick follows at once.
 const AT_ONCE: usize = 500;
@@ -37,14 +37,22 @@ pub(super) fn expire(context: &mut Context<'_, '_>, seq: u64, message: &Message)
         .collect()
 }
 
+/// Leases that have run out, and those that no present lease can be as long as: they were given while the clock was wrong.
 fn leases(context: &Context<'_, '_>, events: &mut Vec<Planned>) -> Result<bool, IndexError> {
     let due = due(context, b'l', context.now)?;
-    events.extend(
-        due.seqs
-            .iter()
-            .map(|seq| Planned::from(Event::LeaseExpired { message: *seq })),
-    );
-    Ok(due.more)
+    let longest = Micros::from(later(context.latest, context.settings.redelivery));
+    let beyond = keys::lease(longest, u64::MAX);
+    let mut seqs = due.seqs;
+    for row in context.state.scan(&Key::new(b'l'), beyond.as_slice()).take(AT_ONCE) {
+        let (key, _) = row?;
+        if keys::moment_of(&key).is_some_and(|until| until > longest) {
+            seqs.extend(keys::last_number(&key));
+        }
+    }
+    let more = due.more || seqs.len() >= AT_ONCE;
+    let expired = |seq: u64| Planned::from(Event::LeaseExpired { message: seq });
+    events.extend(seqs.into_iter().map(expired));
+    Ok(more)
 }
 
 /// Explicit ends of life. What is handed out, or may be upstream already, waits for its outcome.

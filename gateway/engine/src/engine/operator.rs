@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
 use journal::ReadError;
 use tokio::sync::oneshot;
 use vault::MasterKey;
@@ -10,12 +11,12 @@ use vault::MasterKey;
 use super::{ENDED, Engine};
 use crate::blobs;
 use crate::command::{
-    BodyRef, NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal, RegistryChange,
-    RegistryDiff,
+    AcceptedClock, BodyRef, NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal,
+    RegistryChange, RegistryDiff,
 };
 use crate::conditions::Condition;
 use crate::error::RegistryError;
-use crate::event::{BodyName, Event};
+use crate::event::{BodyName, Event, Person};
 use crate::inspect;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Queue};
@@ -145,6 +146,15 @@ impl Engine {
     pub async fn acknowledge_journal_cut(&self, by: &str, reason: &str) -> Result<NotedCut, Refusal> {
         let (by, reason) = (by.to_owned(), reason.to_owned());
         self.ask(|reply| Command::AcknowledgeCut { by, reason, reply }).await
+    }
+
+    /// A person says that the clock is right, and that it is `time`.
+    ///
+    /// # Errors
+    /// `NotDone` if the clock says something else, or is believed already; `Unavailable`.
+    pub async fn accept_clock(&self, time: Timestamp, by: &Person) -> Result<AcceptedClock, Refusal> {
+        let by = by.clone();
+        self.ask(|reply| Command::AcceptClock { time, by, reply }).await
     }
 
     /// Whether it was the start of this engine that found the journal cut.

@@ -30,6 +30,7 @@ use crate::restored::{self, RestoredNote};
 use crate::settings::{Acceptance, Settings};
 use crate::shared::Shared;
 use crate::state::State;
+use crate::steady::Steady;
 use crate::work::{Command, Desk};
 use crate::writer::{House, Writer};
 
@@ -80,6 +81,7 @@ impl Engine {
         blobs.put(certificate.der()).map_err(io)?;
         let registry = current_registry(&State::new(&*index), &blobs)?;
         let used = State::new(&*index).get::<u32>(&keys::data_key())?;
+        let clock = Steady::new(clock, settings.clock_trusted_for, last_at);
         let protection = Protection::open(
             Keyring::of(&settings.data_dir, Arc::clone(&disk)),
             at_rest,

@@ -9,7 +9,6 @@ use testdisk::MemDisk;
 
 use super::running::until;
 use super::{copy, rows};
-use crate::clock::Clock as _;
 use crate::command::{Acknowledge, ForwardOutcome, QuarantineDecision, Refusal, Take, TakeFrom};
 use crate::event::Event;
 use crate::names::MessageId;
@@ -33,7 +32,7 @@ fn incidents(running: &Running) -> Vec<(String, String)> {
     records.filter_map(|record| incident(record.unwrap())).collect()
 }
 
-fn kinds(running: &Running) -> Vec<String> {
+pub(super) fn kinds(running: &Running) -> Vec<String> {
     incidents(running).into_iter().map(|(kind, _)| kind).collect()
 }
 
@@ -45,20 +44,20 @@ fn rows_of_messages(data_dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 /// The message of a condition that is not fulfilled.
-fn complaint(engine: &Engine, name: &str) -> Option<String> {
+pub(super) fn complaint(engine: &Engine, name: &str) -> Option<String> {
     let condition = engine.conditions().into_iter().find(|condition| condition.name == name);
     condition
         .filter(|condition| !condition.ok)
         .map(|condition| condition.message)
 }
 
-async fn accept(engine: &Engine, number: u32, kind: &str) -> Result<MessageId, Refusal> {
+pub(super) async fn accept(engine: &Engine, number: u32, kind: &str) -> Result<MessageId, Refusal> {
     let id = id_at(engine.now(), number);
     engine.accept(request(participant("CITY"), id, kind)).await.map(|_| id)
 }
 
 /// A local message is handed out and acknowledged.
-async fn deliver(engine: &Engine) -> MessageId {
+pub(super) async fn deliver(engine: &Engine) -> MessageId {
     let take = Take {
         participant: mnemonic("LAND"),
         from: TakeFrom::Requests,
@@ -77,7 +76,7 @@ async fn deliver(engine: &Engine) -> MessageId {
 }
 
 /// A message is forwarded.
-async fn forward(engine: &Engine) -> MessageId {
+pub(super) async fn forward(engine: &Engine) -> MessageId {
     let lane = engine.lanes(&upstream()).remove(0);
     let head = engine.lane_head(&lane).unwrap().expect("a message waits").message;
     engine.forward_started(head.seq, head.message_id).await.unwrap();
@@ -385,73 +384,6 @@ async fn damage_in_the_spool_puts_exactly_the_messages_hit_aside() {
     let expected = rows(dir.path());
     crate::rebuild_index(&running.settings, RealDisk::shared()).unwrap();
     assert_eq!(rows(dir.path()), expected);
-}
-
-#[tokio::test]
-async fn a_clock_that_jumps_and_comes_back_ends_no_life_and_no_lease_and_forgets_no_identifier() {
-    let hours = SignedDuration::from_hours;
-    for jump in [hours(24 * 40), -hours(5)] {
-        let dir = scratch();
-        let running = Running::new(dir.path());
-        let engine = running.region().await;
-        let waiting = accept(&engine, 1, "plan").await.unwrap();
-        let north = accept(&engine, 2, "pass").await.unwrap();
-        running.time.jump(jump);
-        engine.tick().await;
-        assert!(complaint(&engine, "clock").unwrap().contains("jumped"));
-        assert_eq!(
-            engine.gauges().queues.iter().map(|queue| queue.messages).sum::<u64>(),
-            2
-        );
-        let again = engine.accept(request(participant("CITY"), waiting, "plan")).await;
-        assert!(matches!(again, Err(Refusal::AlreadySent(_))), "{again:?}");
-        // Intake goes on, by the count and by the clock of the senders.
-        let during = accept(&engine, 3, "plan").await.unwrap();
-        if jump.is_positive() {
-            let ahead = id_at(running.time.now(), 4);
-            engine
-                .accept(request(participant("CITY"), ahead, "pass"))
-                .await
-                .unwrap();
-        }
-        running.time.pass(SignedDuration::from_mins(2));
-        running.time.jump(-jump);
-        engine.tick().await;
-        assert_eq!(complaint(&engine, "clock"), None);
-        assert_eq!(deliver(&engine).await, waiting);
-        assert_eq!(deliver(&engine).await, during);
-        assert_eq!(forward(&engine).await, north);
-        let again = engine.accept(request(participant("CITY"), waiting, "plan")).await;
-        assert!(matches!(again, Err(Refusal::AlreadySent(_))), "{again:?}");
-        engine.shutdown().await;
-        assert_eq!(kinds(&running), ["clock_jumped", "clock_recovered"]);
-    }
-}
-
-#[tokio::test]
-async fn a_start_before_the_last_journal_time_keeps_what_is_known_and_accepts_nothing_until_the_clock_is_right() {
-    let dir = scratch();
-    let running = Running::new(dir.path());
-    let engine = running.region().await;
-    let waiting = accept(&engine, 1, "plan").await.unwrap();
-    engine.shutdown().await;
-    running.time.jump(-SignedDuration::from_hours(60));
-    let engine = running.start().unwrap();
-    engine.tick().await;
-    let refused = accept(&engine, 2, "plan").await;
-    assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
-    assert!(complaint(&engine, "clock").unwrap().contains("behind"));
-    assert_eq!(deliver(&engine).await, waiting, "what is there goes its way");
-    running.time.jump(SignedDuration::from_hours(60));
-    running.time.pass(SignedDuration::from_hours(1));
-    engine.tick().await;
-    engine.tick().await;
-    assert_eq!(complaint(&engine, "clock"), None);
-    let again = engine.accept(request(participant("CITY"), waiting, "plan")).await;
-    assert!(matches!(again, Err(Refusal::AlreadySent(_))), "{again:?}");
-    accept(&engine, 3, "plan").await.unwrap();
-    engine.shutdown().await;
-    assert_eq!(kinds(&running)[0], "clock_behind");
 }
 
 #[tokio::test]

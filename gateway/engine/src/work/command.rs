@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::backup::{BackupMade, BackupMark};
 use crate::command::{
-    Accepted, Acknowledged, Delivery, ForwardOutcome, NotedCut, QuarantineDecision, Received, Refusal, RefusedCall,
-    RegistryChange, RegistryDiff, ShippedSegment, Take,
+    Accepted, AcceptedClock, Acknowledged, Delivery, ForwardOutcome, NotedCut, QuarantineDecision, Received, Refusal,
+    RefusedCall, RegistryChange, RegistryDiff, ShippedSegment, Take,
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
@@ -38,6 +38,11 @@ pub(crate) enum Command {
         by: String,
         reason: String,
         reply: Reply<NotedCut>,
+    },
+    AcceptClock {
+        time: Timestamp,
+        by: Person,
+        reply: Reply<AcceptedClock>,
     },
     Shipped(ShippedSegment, Reply<()>),
     Mark(Reply<BackupMark>),
@@ -108,6 +113,7 @@ impl Command {
             Self::Acknowledge(_, reply) => unavailable(reply, why),
             Self::Unreadable { reply: Some(reply), .. } => unavailable(reply, why),
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
+            Self::AcceptClock { reply, .. } => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
             | Self::Shipped(_, reply)

@@ -28,6 +28,8 @@ pub(crate) struct Done {
     pub(super) moved: Vec<(Location, Location)>,
     /// A person has taken note of the journal's cut.
     pub(super) cut_acknowledged: bool,
+    /// A person has said that the clock is right.
+    pub(super) clock_accepted: bool,
     /// The tick found more than it handles at once.
     pub(crate) more: bool,
     pub(crate) ticked: bool,
@@ -88,6 +90,9 @@ impl Done {
         }
         if self.cut_acknowledged {
             shared.conditions.release(shared.now());
+        }
+        if self.clock_accepted {
+            shared.clock.believe();
         }
         if self.resumed {
             shared.resume_upstreams();

@@ -1,6 +1,7 @@
 //! The commands for operators: each asks the store, and shows the answer as a table or as JSON.
 
 pub(crate) mod backup;
+pub(crate) mod clock;
 pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod quarantine;

@@ -73,6 +73,8 @@ pub(crate) struct Storage {
     pub(crate) encryption: Option<Cipher>,
     /// File of the master key, if it is named.
     pub(crate) master_key: Option<PathBuf>,
+    /// How far the clock may be after the journal, and be believed without a person.
+    pub(crate) clock_trusted_for: Duration,
 }
 
 /// The door for local SMEV 3 systems.
@@ -266,6 +268,7 @@ impl Settings {
                 bodies: signed(rule.bodies),
             })
             .collect();
+        settings.clock_trusted_for = signed(self.storage.clock_trusted_for);
         settings.seal_after = self.archive.as_ref().map(|archive| signed(archive.seal_after));
         settings
     }

@@ -84,10 +84,12 @@ fn storage(section: &Section<'_>) -> Option<Storage> {
         }),
     });
     let master_key = section.optional("master_key", path);
+    let clock_trusted_for = section.required("clock_trusted_for", positive_duration);
     section.finish();
     Some(Storage {
         encryption: encryption?,
         master_key,
+        clock_trusted_for: clock_trusted_for?,
     })
 }
 

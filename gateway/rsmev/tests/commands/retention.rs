@@ -42,6 +42,7 @@ fn the_beginning_of_the_journal_goes_by_an_act_of_two_people_and_the_rest_verifi
         assert_eq!(gateway.stop(), Some(0));
     }
     let mut gateway = place.serve(&["--test-clock", "2024-06-01T00:00:00Z"]);
+    place.operate(&["clock", "accept", "2024-06-01T00:00:00Z"]).ok();
     gateway.wait_for("the archive has a segment");
     let propose = |before: &str| {
         let arguments = ["retention", "propose", "--before", before, "--reason", "term is over"];

@@ -134,7 +134,11 @@ fn nothing_is_left_of_what_nobody_needs() {
     region.pass(DAY * 2);
     region.tick();
     let left: Vec<_> = region.rows.0.keys().map(|key| char::from(key[0])).collect();
-    assert_eq!(left, ['s'], "the segment's row stays until the segment goes");
+    assert_eq!(
+        left,
+        ['s', 'z'],
+        "the segment's row stays until the segment goes, and how far identifiers are forgotten"
+    );
 }
 
 #[test]
