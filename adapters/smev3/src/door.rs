@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Engine;
-use engine::clock::Clock;
 use tokio::net::TcpListener;
 use xmldsig::Limits;
 
@@ -146,35 +145,23 @@ impl Door {
     ///
     /// # Errors
     /// The address cannot be bound, or a TLS file cannot be used; the message names it.
-    pub async fn bind(settings: Settings, engine: Engine, author: Author, clock: Arc<dyn Clock>) -> io::Result<Self> {
+    pub async fn bind(settings: Settings, engine: Engine, author: Author) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", settings.listen)))?;
-        Self::behind(listener, settings, engine, author, clock)
+        Self::behind(listener, settings, engine, author)
     }
 
     /// The same on a socket that listens already, in place of `settings.listen`.
     ///
     /// # Errors
     /// The socket cannot be used, or a TLS file cannot; the message names it.
-    pub fn on(
-        listener: std::net::TcpListener,
-        settings: Settings,
-        engine: Engine,
-        author: Author,
-        clock: Arc<dyn Clock>,
-    ) -> io::Result<Self> {
+    pub fn on(listener: std::net::TcpListener, settings: Settings, engine: Engine, author: Author) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Self::behind(TcpListener::from_std(listener)?, settings, engine, author, clock)
+        Self::behind(TcpListener::from_std(listener)?, settings, engine, author)
     }
 
-    fn behind(
-        listener: TcpListener,
-        settings: Settings,
-        engine: Engine,
-        author: Author,
-        clock: Arc<dyn Clock>,
-    ) -> io::Result<Self> {
+    fn behind(listener: TcpListener, settings: Settings, engine: Engine, author: Author) -> io::Result<Self> {
         let tls = settings.tls.as_ref().map(Tls::load).transpose()?.map(LiveTls::new);
         let address = listener.local_addr()?;
         let budget = Budget::new(settings.in_flight_bytes);
@@ -191,7 +178,6 @@ impl Door {
         let exchange = Exchange {
             engine,
             author,
-            clock,
             intake,
             metrics: Arc::clone(&metrics),
             workers: Workers::new(settings.workers),

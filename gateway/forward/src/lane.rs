@@ -73,7 +73,7 @@ async fn attempt(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead) -> Step {
         certainly_failed: head.certainly_not_sent,
         unknown_outcomes: head.unknown_outcomes,
     };
-    let id = match choose(head.message.message_id, &history, shared.clock.now()) {
+    let id = match choose(head.message.message_id, &history, shared.engine.now()) {
         Choice::Keep(id) => id,
         Choice::Fresh => shared.fresh_id(),
     };

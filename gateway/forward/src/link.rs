@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::clock::Clock;
 use engine::command::Lane;
 use engine::names::{Queue, UpstreamName};
 use engine::{Engine, Worker};
@@ -49,13 +48,7 @@ pub struct LinkStatus {
 
 impl Link {
     /// Starts the link's tasks; to be called within a tokio runtime.
-    pub fn start(
-        settings: Settings,
-        engine: Engine,
-        signer: Arc<dyn Signer>,
-        certificate: Certificate,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn start(settings: Settings, engine: Engine, signer: Arc<dyn Signer>, certificate: Certificate) -> Self {
         let client = Client::new(smev3::client::Settings {
             upstream: settings.name.clone(),
             endpoint: settings.endpoint.clone(),
@@ -64,9 +57,9 @@ impl Link {
             bounds: settings.bounds,
             signer,
             certificate,
-            clock: clock.clone(),
+            clock: engine.clock(),
         });
-        let shared = Arc::new(Shared::new(settings, engine, client, clock));
+        let shared = Arc::new(Shared::new(settings, engine, client));
         let mut tasks = JoinSet::new();
         tasks.spawn(kept_running(shared.clone(), "keeping a link", run));
         for pull in Pull::ALL {
@@ -125,7 +118,7 @@ impl Link {
             .find(|status| status.queue == queue);
         let oldest = oldest.and_then(|status| status.oldest);
         let lag = oldest.map_or(0.0, |at| {
-            self.shared.clock.now().duration_since(at).as_secs_f64().max(0.0)
+            self.shared.engine.now().duration_since(at).as_secs_f64().max(0.0)
         });
         self.shared.counters.snapshot(self.shared.condition().up, lag)
     }

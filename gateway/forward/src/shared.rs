@@ -1,9 +1,8 @@
 //! What the tasks of one link share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use engine::Engine;
-use engine::clock::Clock;
 use engine::names::MessageId;
 use jiff::Timestamp;
 use smev3::client::Client;
@@ -21,7 +20,6 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) engine: Engine,
     pub(crate) client: Client,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) identifiers: Identifiers,
     pub(crate) counters: Counters,
     /// Polls should be soon: an answer is to be expected, or a reason to put them off is gone.
@@ -51,11 +49,11 @@ pub(crate) struct Condition {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, engine: Engine, client: Client, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(settings: Settings, engine: Engine, client: Client) -> Self {
         let state = State {
             breaker: Breaker::new(settings.backoff),
             incidents: Incidents::default(),
-            since: clock.now(),
+            since: engine.now(),
             contacted: false,
             paused: None,
         };
@@ -63,7 +61,6 @@ impl Shared {
             engine,
             client,
             identifiers: Identifiers::new(settings.chance.as_ref()),
-            clock,
             counters: Counters::default(),
             expect_answer: Notify::new(),
             state: Mutex::new(state),
@@ -74,7 +71,7 @@ impl Shared {
     }
 
     pub(crate) fn fresh_id(&self) -> MessageId {
-        self.identifiers.make(self.clock.now())
+        self.identifiers.make(self.engine.now())
     }
 
     pub(crate) fn gate(&self) -> Gate {
@@ -82,7 +79,7 @@ impl Shared {
         let up = state.is_up();
         let gate = state.breaker.gate(Instant::now());
         if state.is_up() != up {
-            state.since = self.clock.now();
+            state.since = self.engine.now();
         }
         gate
     }
@@ -123,7 +120,7 @@ impl Shared {
         change(&mut state.breaker, now);
         state.contacted |= contact;
         if state.is_up() != up {
-            state.since = self.clock.now();
+            state.since = self.engine.now();
         }
         let changed =
             before.as_ref() != state.breaker.trouble() || probe_wanted != state.breaker.probe_due(now).is_some();

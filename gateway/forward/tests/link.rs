@@ -46,6 +46,28 @@ async fn what_waits_is_sent_in_order_under_the_gateways_signature_and_its_sender
 }
 
 #[tokio::test]
+async fn a_clock_that_has_jumped_makes_no_identifier_old_and_dates_nothing() {
+    let region = Region::new().await;
+    let (port, _listening) = region.bus.listen(0).await;
+    let (sent, old) = (id(NOW), id(SignedDuration::from_hours(25)));
+    region.send(sent, "pass").await;
+    region.send(old, "slow").await;
+    region.time.jump(SignedDuration::from_hours(30));
+    let link = region.link(region.settings(port));
+    region.until_empty().await;
+    link.stop().await;
+    let ids = region.bus.ids("SendRequest");
+    assert!(ids.contains(&sent.to_string()), "{ids:?}");
+    let fresh = ids.iter().find(|id| **id != sent.to_string()).unwrap();
+    let made: engine::names::MessageId = fresh.parse().unwrap();
+    let off = made.time().unwrap().duration_since(jiff::Timestamp::now()).abs();
+    assert!(
+        *fresh != old.to_string() && off < SignedDuration::from_hours(1),
+        "{fresh}"
+    );
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_asked_for_again_under_the_same_identifier() {
     let region = Region::new().await;
     let (port, _listening) = region.bus.listen(0).await;

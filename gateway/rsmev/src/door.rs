@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::clock::Clock;
 use smev3::answer::Author;
 use smev3::door::{Door, Rate, Tls, Translate};
 
@@ -19,7 +18,6 @@ pub(crate) async fn bind(
     held_open: Option<TcpListener>,
     engine: &Engine,
     identity: &Identity,
-    clock: &Arc<dyn Clock>,
 ) -> Result<Door, Failure> {
     let author = Author {
         mnemonic: settings.node.mnemonic.clone(),
@@ -27,10 +25,10 @@ pub(crate) async fn bind(
         signer: Arc::clone(&identity.signer),
         certificate: identity.certificate.clone(),
     };
-    let (door, engine, clock) = (door_settings(settings), engine.clone(), Arc::clone(clock));
+    let (door, engine) = (door_settings(settings), engine.clone());
     let opened = match held_open {
-        Some(listener) => Door::on(listener, door, engine, author, clock),
-        None => Door::bind(door, engine, author, clock).await,
+        Some(listener) => Door::on(listener, door, engine, author),
+        None => Door::bind(door, engine, author).await,
     };
     opened.map_err(|error| {
         Failure::refused(match error.kind() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::clock::Clock;
 use forward::Link;
 use gost::Certificate;
 use smev3::client::Endpoint;
@@ -19,12 +18,7 @@ pub(crate) struct Links(Arc<Vec<Link>>);
 
 impl Links {
     /// Starts every configured link; to be called within the runtime.
-    pub(crate) fn start(
-        settings: &Settings,
-        engine: &Engine,
-        identity: &Identity,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn start(settings: &Settings, engine: &Engine, identity: &Identity) -> Result<Self, Failure> {
         // All settings first: a link that cannot start must not leave others running.
         let settings = settings
             .upstreams
@@ -33,7 +27,7 @@ impl Links {
             .collect::<Result<Vec<_>, _>>()?;
         let start = |settings| {
             let (signer, certificate) = (Arc::clone(&identity.signer), identity.certificate.clone());
-            Link::start(settings, engine.clone(), signer, certificate, Arc::clone(clock))
+            Link::start(settings, engine.clone(), signer, certificate)
         };
         Ok(Self(Arc::new(settings.into_iter().map(start).collect())))
     }

@@ -146,9 +146,9 @@ impl Gateway {
         // Disk and clock are known before the first caller comes.
         engine.tick().await;
         let held_open = supervisor.door(settings.smev3.listen)?;
-        let door = door::bind(settings, held_open, &engine, &identity, &clock).await?;
+        let door = door::bind(settings, held_open, &engine, &identity).await?;
         tracing::info!(address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
-        let links = Links::start(settings, &engine, &identity, &clock)?;
+        let links = Links::start(settings, &engine, &identity)?;
         let (stop_archive, stopped) = watch::channel(false);
         let archive = settings.archive.as_ref();
         let archive = archive.map(|archive| Archive::start(archive, engine.clone(), stopped));

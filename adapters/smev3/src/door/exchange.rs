@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use engine::clock::Clock;
 use engine::command::{Delivery, Incoming, RefusedCall, Take};
 use engine::event::BodyName;
 use engine::names::{MessageId, Mnemonic};
@@ -32,7 +31,6 @@ const DAMAGED: u32 = 16;
 pub(super) struct Exchange {
     pub(super) engine: Engine,
     pub(super) author: Author,
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) intake: Intake,
     pub(super) metrics: Arc<DoorMetrics>,
     pub(super) workers: Workers,
@@ -308,7 +306,7 @@ impl Exchange {
             content_type: &received.content_type,
             path_version: received.path_version,
             address: received.address,
-            now: self.clock.now(),
+            now: (self.engine.now(), self.engine.wall()),
         }
     }
 

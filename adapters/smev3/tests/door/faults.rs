@@ -154,6 +154,29 @@ async fn polls_outside_the_window_are_not_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_clock_has_jumped_calls_are_in_time_by_the_engines_time_and_by_the_clock() {
+    let region = Region::new().await;
+    let version = Version::V1_2;
+    let right = region.get(&region.consumer, version, "GetResponse", "");
+    assert_eq!(region.post(&right).await.status, 200);
+    // Years ahead no certificate is valid any more, and no poll is young.
+    let years = SignedDuration::from_secs(200_000_000);
+    region.time.jump(years);
+    assert_eq!(region.post(&right).await.status, 200, "by the engine's time");
+    let request = region.request(version, &region.id().to_string());
+    assert_eq!(region.post(&request).await.status, 200);
+    region.time.jump(SignedDuration::from_hours(20) - years);
+    let by_the_clock = region.get(&region.consumer, version, "GetResponse", "");
+    assert_eq!(region.post(&by_the_clock).await.status, 200, "by the clock");
+    region.time.jump(SignedDuration::from_hours(13));
+    assert_eq!(region.post(&by_the_clock).await.status, 200);
+    region.time.jump(SignedDuration::from_secs(1));
+    region
+        .refuses(version, &by_the_clock, FaultName::SignatureVerificationFault)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn identifiers_must_be_fresh_and_the_senders_own() {
     let region = Region::new().await;
     for version in Version::ALL {

@@ -60,17 +60,28 @@ impl System {
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]
-pub(crate) struct Time(Arc<Mutex<Timestamp>>);
+pub(crate) struct Time(Arc<Mutex<(Timestamp, SignedDuration)>>);
 
 impl Time {
     pub(crate) fn pass(&self, time: SignedDuration) {
-        *self.0.lock().unwrap() += time;
+        let mut hands = self.0.lock().unwrap();
+        hands.0 += time;
+        hands.1 += time;
+    }
+
+    /// Somebody sets the clock.
+    pub(crate) fn jump(&self, by: SignedDuration) {
+        self.0.lock().unwrap().0 += by;
     }
 }
 
 impl Clock for Time {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0.lock().unwrap().0
+    }
+
+    fn counted(&self) -> Option<SignedDuration> {
+        Some(self.0.lock().unwrap().1)
     }
 }
 
@@ -104,7 +115,8 @@ impl Region {
         let dir = tempfile::tempdir().unwrap();
         let (consumer, provider) = (System::new("MUN001"), System::new("GISOGD73"));
         let gateway = System::new("RSMEV73");
-        let time = Time(Arc::new(Mutex::new(Timestamp::from_second(1_790_000_000).unwrap())));
+        let start = Timestamp::from_second(1_790_000_000).unwrap();
+        let time = Time(Arc::new(Mutex::new((start, SignedDuration::ZERO))));
         let signer: Arc<dyn gost::Signer> = Arc::new(gateway.key);
         let mut settings = engine::Settings::new(dir.path().to_owned(), gateway.mnemonic.parse().unwrap());
         settings.disk_reserve = Some(0);
@@ -146,9 +158,7 @@ impl Region {
         };
         let mut settings = Settings::new("127.0.0.1:0".parse().unwrap(), "http://gw.test:7500".into());
         door(&mut settings);
-        let bound = Door::bind(settings, engine.clone(), author, Arc::new(time.clone()))
-            .await
-            .unwrap();
+        let bound = Door::bind(settings, engine.clone(), author).await.unwrap();
         let (address, metrics) = (bound.local_addr(), bound.metrics());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(bound.serve(async {

@@ -1,7 +1,7 @@
 //! A region: a real engine in a temporary folder, participants CITY (asks) and LAND (provides), and a link.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::clock::{Clock, SystemClock};
@@ -13,7 +13,7 @@ use forward::chance::SystemChance;
 use forward::northbound::Identifiers;
 use forward::{Link, Settings};
 use gost::{Certificate, Curve, KeyAlgorithm, SoftwareKey, SubjectName};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use smev3::Version;
 use smev3::client::Endpoint;
 use smev3::splice::Declaration;
@@ -37,9 +37,30 @@ pub(crate) fn id(ago: SignedDuration) -> MessageId {
     Identifiers::new(&SystemChance).make(SystemClock.now() - ago)
 }
 
+/// The machine's clock, until somebody sets it.
+#[derive(Clone, Default)]
+pub(crate) struct Time(Arc<Mutex<SignedDuration>>);
+
+impl Time {
+    pub(crate) fn jump(&self, by: SignedDuration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + *self.0.lock().unwrap()
+    }
+
+    fn counted(&self) -> Option<SignedDuration> {
+        SystemClock.counted()
+    }
+}
+
 pub(crate) struct Region {
     pub(crate) engine: Engine,
     pub(crate) bus: Bus,
+    pub(crate) time: Time,
     pub(crate) key: Arc<SoftwareKey>,
     pub(crate) certificate: Certificate,
     _dir: tempfile::TempDir,
@@ -51,9 +72,10 @@ impl Region {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = engine::Settings::new(dir.path().to_owned(), "RSMEV73".parse().unwrap());
         settings.disk_reserve = Some(0);
+        let time = Time::default();
         let engine = Engine::start(Start {
             settings,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(time.clone()),
             disk: Arc::new(journal::disk::RealDisk),
             signer: key.clone(),
             at_rest: None,
@@ -70,6 +92,7 @@ impl Region {
         Self {
             engine,
             bus,
+            time,
             key,
             certificate,
             _dir: dir,
@@ -87,13 +110,11 @@ impl Region {
     }
 
     pub(crate) fn link(&self, settings: Settings) -> Link {
-        let clock = Arc::new(SystemClock);
         Link::start(
             settings,
             self.engine.clone(),
             self.key.clone(),
             self.certificate.clone(),
-            clock,
         )
     }
 

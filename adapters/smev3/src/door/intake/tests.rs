@@ -53,7 +53,7 @@ fn read(intake: &Intake, registry: &Registry, body: &[u8], now: Timestamp) -> Re
         content_type: "text/xml",
         path_version: Version::V1_2,
         address: IpAddr::from([127, 0, 0, 1]),
-        now,
+        now: (now, now),
     };
     let blob = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
     intake.read(&arrival, registry, &blob, &DoorMetrics::new(Budget::new(1)), &room())
@@ -183,7 +183,7 @@ proptest! {
             content_type: &content_type,
             path_version: Version::V1_3,
             address: IpAddr::from([127, 0, 0, 1]),
-            now: Timestamp::UNIX_EPOCH,
+            now: (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH),
         };
         let blob = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
         let refused = intake().read(&arrival, &registry(&[]), &blob, &DoorMetrics::new(Budget::new(1)), &room()).err();
