@@ -86,6 +86,8 @@ pub(crate) enum Reference {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// The metrics: docs/metrics.md, or the same as JSON
+    Metrics(OutputArg),
 }
 
 #[derive(Debug, Args)]
@@ -331,7 +333,8 @@ fn reason(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Journal {
-    /// Verify the chain, the sequence, the signed checkpoints and the end; names the first place that is wrong
+    /// Verify the chain, the sequence, the signed checkpoints and the end; names the first place that is wrong. A running
+    /// gateway is told what a verification of its whole journal found, and shows it in its metrics
     Verify(JournalVerify),
     /// Write records to standard output
     Export(JournalExport),
@@ -369,6 +372,18 @@ pub(crate) struct JournalVerify {
     pub(crate) no_gaps: bool,
     #[command(flatten)]
     pub(crate) output: OutputArg,
+}
+
+impl JournalVerify {
+    /// Whether the whole journal is verified, and for nothing else than its own wholeness.
+    pub(crate) fn asks_for_all(&self) -> bool {
+        self.dir.is_none()
+            && self.from.is_none()
+            && self.to.is_none()
+            && self.expect_digest.is_empty()
+            && self.certificate.is_empty()
+            && !self.no_gaps
+    }
 }
 
 /// `--expect-digest [SEQ:]HEX`

@@ -39,6 +39,7 @@ mod settings;
 mod setup;
 mod store;
 mod supervisor;
+mod verification;
 
 use std::process::ExitCode;
 
@@ -91,5 +92,6 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Clock(command) => commands::clock::run(command, &settings()?, out),
         Command::Completions { shell } => commands::reference::completions(*shell, out),
         Command::Reference(Reference::Man { dir }) => commands::reference::man(dir),
+        Command::Reference(Reference::Metrics(arguments)) => commands::reference::metrics(arguments.output, out),
     }
 }

@@ -1,6 +1,6 @@
 //! From settings to the links upstream.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::Engine;
 use forward::Link;
@@ -14,11 +14,15 @@ use crate::settings::{Settings, Upstream, is_https};
 
 /// All links of the gateway; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Links(Arc<Vec<Link>>);
+pub(crate) struct Links {
+    links: Arc<Vec<Link>>,
+    trusted: Arc<Mutex<Vec<Certificate>>>,
+}
 
 impl Links {
     /// Starts every configured link; to be called within the runtime.
     pub(crate) fn start(settings: &Settings, engine: &Engine, identity: &Identity) -> Result<Self, Failure> {
+        let trusted = trusted_signers(settings)?;
         // All settings first: a link that cannot start must not leave others running.
         let settings = settings
             .upstreams
@@ -29,12 +33,20 @@ impl Links {
             let (signer, certificate) = (Arc::clone(&identity.signer), identity.certificate.clone());
             Link::start(settings, engine.clone(), signer, certificate)
         };
-        Ok(Self(Arc::new(settings.into_iter().map(start).collect())))
+        Ok(Self {
+            links: Arc::new(settings.into_iter().map(start).collect()),
+            trusted: Arc::new(Mutex::new(trusted)),
+        })
     }
 
     /// The links in file order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.0.iter()
+        self.links.iter()
+    }
+
+    /// Certificates of the signers that the links trust now.
+    pub(crate) fn trusted(&self) -> Vec<Certificate> {
+        self.trusted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes the trusted signers of a configuration that was read again; if one cannot be read, nothing is changed.
@@ -43,6 +55,8 @@ impl Links {
         let read = upstreams
             .map(|upstream| Ok((&upstream.name, signers(upstream)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
+        let all = read.iter().flat_map(|(_, certificates)| certificates.clone()).collect();
+        *self.trusted.lock().unwrap_or_else(PoisonError::into_inner) = all;
         for (name, certificates) in read {
             if let Some(link) = self.iter().find(|link| link.name() == name) {
                 link.replace_trusted_signers(&certificates);
@@ -54,16 +68,16 @@ impl Links {
     /// Ends them all; calls under way may finish, for a bounded time.
     pub(crate) async fn stop(&self) {
         let mut stopping = tokio::task::JoinSet::new();
-        for index in 0..self.0.len() {
+        for index in 0..self.links.len() {
             let links = self.clone();
-            stopping.spawn(async move { links.0[index].stop().await });
+            stopping.spawn(async move { links.links[index].stop().await });
         }
         stopping.join_all().await;
     }
 }
 
 /// Certificates of every upstream's trusted signers.
-pub(crate) fn trusted_signers(settings: &Settings) -> Result<Vec<Certificate>, Failure> {
+fn trusted_signers(settings: &Settings) -> Result<Vec<Certificate>, Failure> {
     let read = settings.upstreams.iter().map(signers).collect::<Result<Vec<_>, _>>()?;
     Ok(read.into_iter().flatten().collect())
 }

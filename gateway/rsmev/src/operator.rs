@@ -115,6 +115,11 @@ pub(crate) enum Request {
     Registry,
     /// Sequence number of the journal's last record.
     JournalEnd,
+    /// The whole journal was verified beside the running gateway.
+    JournalVerified {
+        /// What was wrong with it.
+        error: Option<String>,
+    },
     /// The registry's content with its files.
     RegistryFiles,
     /// A change of the registry.
@@ -215,6 +220,7 @@ impl Request {
             | Self::AcceptClock { .. }
             | Self::RotateMasterKey { .. }
             | Self::JournalEnd
+            | Self::JournalVerified { .. }
             | Self::RegistryApply { .. } => false,
         }
     }
@@ -321,6 +327,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         | Request::AcceptClock { .. }
         | Request::RotateMasterKey { .. }
         | Request::JournalEnd
+        | Request::JournalVerified { .. }
         | Request::RegistryApply { .. } => Err("this needs more than a look at the store".to_owned()),
     }
 }
@@ -383,6 +390,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
             to_json(Rotated { before, now })
         }
         Request::JournalEnd => to_json(engine.gauges().journal_last_seq),
+        Request::JournalVerified { .. } => Err("only a running gateway keeps what a verification found".to_owned()),
         Request::RegistryApply { content, prune, blobs } => {
             let change = RegistryChange {
                 content,

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use engine::clock::{Clock, SystemClock};
 use engine::{Acceptance, Engine, Start, StartError};
-use gost::Certificate;
 use smev3::door::{DoorMetrics, LiveTls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,6 +33,7 @@ use crate::parts::Parts;
 use crate::renewal::Renewal;
 use crate::settings::Settings;
 use crate::supervisor::{self, Starting, Supervisor};
+use crate::verification::Verification;
 use crate::{build, descriptors, door, logging, memory, store};
 
 /// How long calls in flight may take to finish.
@@ -134,7 +134,6 @@ impl Gateway {
     ) -> Result<Self, Failure> {
         let test_clock = arguments.test_clock.as_ref();
         let identity = keys::load(&settings.keys)?;
-        let trusted = crate::links::trusted_signers(settings)?;
         let clock: Arc<dyn Clock> = match test_clock {
             None => Arc::new(SystemClock),
             Some(clock) => {
@@ -159,17 +158,17 @@ impl Gateway {
         }
         let metrics = door.metrics();
         let renewal = Renewal::new(door.tls(), settings);
-        let certificates = std::iter::once(identity.certificate.clone()).chain(trusted).collect();
         let observed = (metrics, door.tls());
+        let verification = Verification::of(&settings.node.data_dir);
         let pages = pages(
             &engine,
             &identity,
             (&links, archive),
             observed,
-            certificates,
+            &verification,
             test_clock,
         )?;
-        administration(settings, &engine, pages, &mut parts).await?;
+        administration(settings, &engine, (pages, verification), &mut parts).await?;
         parts.spawn("the renewal of the door's TLS", renewal.clone().watch());
         if let Some(watchdog) = supervisor::watchdog(&engine) {
             parts.spawn("the watchdog", watchdog);
@@ -312,21 +311,24 @@ fn pages(
     identity: &Identity,
     (links, archive): (&Links, Option<Archive>),
     (door, tls): (Arc<DoorMetrics>, Option<LiveTls>),
-    certificates: Vec<Certificate>,
+    verification: &Verification,
     test_clock: Option<&TestClock>,
 ) -> Result<Pages, Failure> {
+    let test_clock = test_clock.map(ToString::to_string);
+    let certificate = identity.certificate.clone();
+    let observed = (links.clone(), archive.clone());
+    let readiness = Arc::new(Readiness::new(engine.clone(), certificate, observed, test_clock));
     let sources = Sources {
         engine: engine.clone(),
         door,
         tls,
         links: links.clone(),
-        archive: archive.clone(),
-        certificates,
+        archive,
+        certificate: identity.certificate.clone(),
+        readiness: Arc::clone(&readiness),
+        verification: verification.clone(),
     };
     let metrics = Metrics::new(sources).map_err(|error| Failure::refused(format!("metrics: {error}")))?;
-    let test_clock = test_clock.map(ToString::to_string);
-    let certificate = identity.certificate.clone();
-    let readiness = Readiness::new(engine.clone(), certificate, (links.clone(), archive), test_clock);
     Ok(Pages {
         readiness,
         metrics,
@@ -334,7 +336,12 @@ fn pages(
     })
 }
 
-async fn administration(settings: &Settings, engine: &Engine, pages: Pages, parts: &mut Parts) -> Result<(), Failure> {
+async fn administration(
+    settings: &Settings,
+    engine: &Engine,
+    (pages, verification): (Pages, Verification),
+    parts: &mut Parts,
+) -> Result<(), Failure> {
     let admin = &settings.admin;
     let listener = TcpListener::bind(admin.listen)
         .await
@@ -345,7 +352,7 @@ async fn administration(settings: &Settings, engine: &Engine, pages: Pages, part
     let socket = AdminSocket::bind(&admin.socket)
         .map_err(|error| Failure::refused(format!("admin.socket {}: {error}", admin.socket.display())))?;
     parts.spawn("the administrative pages", http::serve(listener, Arc::new(pages)));
-    parts.spawn("the admin socket", socket.serve(engine.clone()));
+    parts.spawn("the admin socket", socket.serve(engine.clone(), verification));
     Ok(())
 }
 

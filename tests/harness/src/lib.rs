@@ -28,5 +28,6 @@ pub use builder::{Grant, Kind, RegionBuilder, Route, Upstream};
 pub use command::CommandOutput;
 pub use error::HarnessError;
 pub use metrics::Metrics;
+pub use ports::ReservedPort;
 pub use region::Region;
 pub use tls::{Authority, TlsIdentity, TlsTunnel};

@@ -41,6 +41,11 @@ impl Metrics {
             .collect()
     }
 
+    /// Every series: its whole name, and its labels.
+    pub fn series(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
+        self.0.iter().map(|sample| (sample.name.as_str(), &sample.labels))
+    }
+
     fn matching<'m>(&'m self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &'m Sample> {
         let name = format!("rsmev_{name}");
         let labels: Vec<(String, String)> = labels.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
@@ -113,5 +118,15 @@ mod tests {
         assert_eq!(metrics.value("queue_depth", &[("queue", "C")]), None);
         assert_eq!(metrics.count("up", &[]), 1);
         assert_eq!(metrics.label_values("commit_seconds_bucket", "le"), ["+Inf"]);
+        let names: Vec<&str> = metrics.series().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "rsmev_queue_depth",
+                "rsmev_queue_depth",
+                "rsmev_up",
+                "rsmev_commit_seconds_bucket"
+            ]
+        );
     }
 }

@@ -8,13 +8,17 @@ use tokio::net::TcpSocket;
 /// A port that is bound and not listened on: nobody gets it by chance, and the gateway can still listen on it, because
 /// both sides set SO_REUSEADDR, even again and again after restarts.
 #[derive(Debug)]
-pub(crate) struct ReservedPort {
+pub struct ReservedPort {
     address: SocketAddr,
     _holder: TcpSocket,
 }
 
 impl ReservedPort {
-    pub(crate) fn new() -> io::Result<ReservedPort> {
+    /// A port that nobody else has.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new() -> io::Result<ReservedPort> {
         let holder = TcpSocket::new_v4()?;
         holder.set_reuseaddr(true)?;
         holder.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -24,7 +28,8 @@ impl ReservedPort {
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where to listen.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 }

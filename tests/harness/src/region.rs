@@ -366,6 +366,11 @@ impl Region {
         &self.places.registry
     }
 
+    /// Where `/metrics`, `/live` and `/ready` are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
     /// The region's clock, if it has one of its own.
     pub fn clock(&self) -> Option<&Clock> {
         self.clock.as_ref()

@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 64;
 /// What the pages show.
 pub(crate) struct Pages {
     /// `/ready`
-    pub(crate) readiness: Readiness,
+    pub(crate) readiness: Arc<Readiness>,
     /// `/metrics`
     pub(crate) metrics: Metrics,
     /// Is told of panics.

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::operator::{self, Request};
 use crate::store::{person, user_name};
+use crate::verification::Verification;
 
 /// Bound of a request in octets: a registry with its schemas fits many times.
 const REQUEST_BYTES: u64 = 64 << 20;
@@ -64,7 +65,7 @@ impl AdminSocket {
     }
 
     /// Answers callers until it is dropped.
-    pub(crate) async fn serve(self, engine: Engine) {
+    pub(crate) async fn serve(self, engine: Engine, verification: Verification) {
         let places = Arc::new(Semaphore::new(CALLERS));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -79,8 +80,8 @@ impl AdminSocket {
                 }
             };
             let (engine, group) = (engine.clone(), self.group);
+            let answering = (engine.clone(), verification.clone());
             tokio::spawn(async move {
-                let answering = engine.clone();
                 let conversation = tokio::spawn(async move { converse(stream, &answering, group).await });
                 match conversation.await {
                     Ok(Ok(())) => {}
@@ -100,7 +101,7 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result<()> {
+async fn converse(stream: UnixStream, gateway: &(Engine, Verification), group: Gid) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reading, mut writing) = stream.into_split();
     let caller = Uid::from_raw(caller.uid());
@@ -109,7 +110,7 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
     let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
     tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
     let reply = if permitted(caller, group) {
-        answer(engine, &line, caller).await
+        answer(gateway, &line, caller).await
     } else {
         tracing::warn!(
             uid = caller.as_raw(),
@@ -122,7 +123,7 @@ async fn converse(stream: UnixStream, engine: &Engine, group: Gid) -> io::Result
     tokio::time::timeout(PATIENCE, writing.write_all(&octets)).await?
 }
 
-async fn answer(engine: &Engine, line: &[u8], caller: Uid) -> Reply {
+async fn answer((engine, verification): &(Engine, Verification), line: &[u8], caller: Uid) -> Reply {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return Reply::Error(format!("not a request that this gateway knows: {error}")),
@@ -131,6 +132,10 @@ async fn answer(engine: &Engine, line: &[u8], caller: Uid) -> Reply {
         && let Some(why) = no_person(caller)
     {
         return Reply::Error(why);
+    }
+    if let Request::JournalVerified { error } = request {
+        verification.note(engine, error).await;
+        return Reply::Ok(Value::Null);
     }
     match operator::carry_out(engine, request, &person(caller)).await {
         Ok(value) => Reply::Ok(value),

@@ -36,11 +36,11 @@ pub(crate) fn run(command: &Journal, config: &Path, out: &mut Out) -> Result<(),
             // Read first what only the caller may be able to read: looking at the index may change who we are.
             let given = arguments.certificate.iter().map(|file| keys::read_certificate(file));
             let given = given.collect::<Result<Vec<_>, _>>()?;
-            let known = match arguments.dir {
+            let settings = match arguments.dir {
                 Some(_) => None,
-                None => Known::find(&Settings::load(config)?),
+                None => Some(Settings::load(config)?),
             };
-            verify(arguments, &folder, &given, known.as_ref(), out)
+            verify(arguments, &folder, &given, settings.as_ref(), out)
         }
         Journal::Acknowledge(arguments) => {
             let reason = arguments.reason.clone();
@@ -194,9 +194,11 @@ fn verify(
     arguments: &JournalVerify,
     dir: &Path,
     given: &[Certificate],
-    known: Option<&Known>,
+    settings: Option<&Settings>,
     out: &mut Out,
 ) -> Result<(), Failure> {
+    let known = settings.and_then(Known::find);
+    let known = known.as_ref();
     let range = Range {
         from: arguments.from,
         to: arguments.to,
@@ -255,6 +257,9 @@ fn verify(
         }
         Err(error) => (None, Some(error.to_string())),
     };
+    if let Some(settings) = settings.filter(|_| arguments.asks_for_all()) {
+        tell(settings, error.clone());
+    }
     let (checked, through) = (checkpoints.checked(), checkpoints.last());
     let signers: Vec<_> = signers.borrow().iter().cloned().collect();
     let torn = report.as_ref().and_then(|report| report.torn_tail.as_ref());
@@ -330,6 +335,18 @@ fn verify(
         ))?;
     }
     Ok(())
+}
+
+/// Tells the running gateway, if there is one, what came of the verification of its whole journal.
+fn tell(settings: &Settings, error: Option<String>) {
+    let told = match Store::find(settings) {
+        Ok(Some(running)) => running.ask::<()>(Request::JournalVerified { error }),
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = told {
+        remark(format_args!("the gateway was not told of this verification: {failure}"));
+    }
 }
 
 impl From<(Gap, GapAccepted)> for KnownGap {

@@ -1,12 +1,13 @@
-//! What is derived from the program itself: manual pages and completion scripts.
+//! What is derived from the program itself: manual pages, completion scripts, the document of the metrics.
 
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Output};
 use crate::failure::Failure;
+use crate::metrics;
 use crate::output::Out;
 
 /// `completions`
@@ -19,4 +20,13 @@ pub(crate) fn completions(shell: Shell, out: &mut Out) -> Result<(), Failure> {
 /// `reference man`: `rsmev.1` and a page of each subcommand, such as `rsmev-journal-verify.1`.
 pub(crate) fn man(dir: &Path) -> Result<(), Failure> {
     clap_mangen::generate_to(Cli::command(), dir).map_err(|error| Failure::file(dir, error))
+}
+
+/// `reference metrics`: the catalogue of `/metrics` as Markdown or JSON.
+pub(crate) fn metrics(output: Output, out: &mut Out) -> Result<(), Failure> {
+    let rows = metrics::rows();
+    match output {
+        Output::Table => Ok(out.raw(metrics::markdown(&rows).as_bytes())?),
+        Output::Json => Ok(out.json(&rows)?),
+    }
 }

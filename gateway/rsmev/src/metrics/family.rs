@@ -1,64 +1,45 @@
 //! Families of series, built at the moment of asking from what the crates have counted themselves.
 
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, MetricFamily, MetricType};
 
-/// Prefix of every name of ours.
-const PREFIX: &str = "rsmev_";
+use super::entry::{Entry, Label, Metric};
 
-/// A family that is being filled.
-pub(super) struct Family {
-    family: MetricFamily,
-    metrics: Vec<Metric>,
+/// A family that is being filled, as its entry in the catalogue says.
+pub(super) struct Family<const L: usize> {
+    entry: Entry<L>,
+    metrics: Vec<prometheus::proto::Metric>,
 }
 
-impl Family {
-    /// A family of counters.
-    pub(super) fn counter(name: &str, help: &str) -> Self {
-        Self::new(name, help, MetricType::COUNTER)
-    }
-
-    /// A family of gauges.
-    pub(super) fn gauge(name: &str, help: &str) -> Self {
-        Self::new(name, help, MetricType::GAUGE)
-    }
-
-    /// A family of histograms.
-    pub(super) fn histogram(name: &str, help: &str) -> Self {
-        Self::new(name, help, MetricType::HISTOGRAM)
-    }
-
-    fn new(name: &str, help: &str, kind: MetricType) -> Self {
-        let mut family = MetricFamily::default();
-        family.set_name(format!("{PREFIX}{name}"));
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
+impl<const L: usize> Family<L> {
+    /// Without a series yet.
+    pub(super) fn new(entry: Entry<L>) -> Self {
         Self {
-            family,
+            entry,
             metrics: Vec::new(),
         }
     }
 
-    /// Adds a counter's value.
-    pub(super) fn count(&mut self, labels: &[(&str, &str)], value: u64) {
+    /// Adds a counter's value; labels in the order of the entry.
+    pub(super) fn count(&mut self, labels: [&str; L], value: u64) {
         let mut counter = Counter::default();
         counter.set_value(float(value));
-        let mut metric = Metric::from_label(pairs(labels));
+        let mut metric = self.series(labels);
         metric.set_counter(counter);
         self.metrics.push(metric);
     }
 
     /// Adds a gauge's value.
-    pub(super) fn measure(&mut self, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn measure(&mut self, labels: [&str; L], value: f64) {
         let mut gauge = Gauge::default();
         gauge.set_value(value);
-        let mut metric = Metric::from_label(pairs(labels));
+        let mut metric = self.series(labels);
         metric.set_gauge(gauge);
         self.metrics.push(metric);
     }
 
     /// Adds a histogram: cumulative counts at upper bounds, number and sum of all observations. The infinite bucket is
     /// left to the encoder, which writes it from the number of observations and spells it `+Inf`.
-    pub(super) fn distribution(&mut self, labels: &[(&str, &str)], buckets: &[(f64, u64)], count: u64, sum: f64) {
+    pub(super) fn distribution(&mut self, labels: [&str; L], buckets: &[(f64, u64)], count: u64, sum: f64) {
         let bucket = |(bound, cumulative): &(f64, u64)| {
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(*bound);
@@ -70,26 +51,48 @@ impl Family {
         histogram.set_bucket(finite.map(bucket).collect());
         histogram.set_sample_count(count);
         histogram.set_sample_sum(sum);
-        let mut metric = Metric::from_label(pairs(labels));
+        let mut metric = self.series(labels);
         metric.set_histogram(histogram);
         self.metrics.push(metric);
     }
 
+    fn series(&self, values: [&str; L]) -> prometheus::proto::Metric {
+        let pair = |(label, value): (&Label, &str)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(label.name.to_owned());
+            pair.set_value(value.to_owned());
+            pair
+        };
+        prometheus::proto::Metric::from_label(self.entry.labels.iter().zip(values).map(pair).collect())
+    }
+
     /// The finished family.
-    pub(super) fn done(mut self) -> MetricFamily {
-        self.family.set_metric(self.metrics);
-        self.family
+    pub(super) fn done(self) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.entry.name.to_owned());
+        family.set_help(self.entry.help.to_owned());
+        family.set_field_type(match self.entry.metric {
+            Metric::Counter => MetricType::COUNTER,
+            Metric::Gauge => MetricType::GAUGE,
+            Metric::Histogram => MetricType::HISTOGRAM,
+        });
+        family.set_metric(self.metrics);
+        family
     }
 }
 
-fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
-    let pair = |(name, value): &(&str, &str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    labels.iter().map(pair).collect()
+/// A gauge with a single series.
+pub(super) fn single(entry: Entry, value: f64) -> MetricFamily {
+    let mut family = Family::new(entry);
+    family.measure([], value);
+    family.done()
+}
+
+/// A counter with a single series.
+pub(super) fn single_count(entry: Entry, value: u64) -> MetricFamily {
+    let mut family = Family::new(entry);
+    family.count([], value);
+    family.done()
 }
 
 /// A count as Prometheus has it: exact below 2^53.
@@ -106,8 +109,8 @@ mod tests {
 
     #[test]
     fn the_last_bucket_is_spelled_as_prometheus_reads_it() {
-        let mut family = Family::histogram("seconds", "How long");
-        family.distribution(&[], &[(0.5, 1), (f64::INFINITY, 3)], 3, 6.0);
+        let mut family = Family::new(Entry::histogram("rsmev_seconds", "seconds", []).help("How long"));
+        family.distribution([], &[(0.5, 1), (f64::INFINITY, 3)], 3, 6.0);
         let mut text = Vec::new();
         TextEncoder::new().encode(&[family.done()], &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();

@@ -9,19 +9,20 @@ use gost::Certificate;
 use prometheus::proto::MetricFamily;
 use smev3::door::{DoorMetrics, LiveTls};
 
-use super::family::{Family, float};
+use super::catalogue::{self as of, CONDITIONS, DOORS, LIMITED, OTHER, TYPES};
+use super::family::{Family, float, single, single_count};
+use crate::admin::ready::Readiness;
 use crate::archive::Archive;
 use crate::build;
 use crate::links::Links;
+use crate::verification::Verification;
 
 /// Label of the door.
-const DOOR: &str = "smev3";
+const DOOR: &str = DOORS[0];
 /// Label of what the links pull.
-const UPSTREAM: &str = "upstream";
+const UPSTREAM: &str = DOORS[1];
 /// What the door's TLS certificate is called if it has no subject.
 const TLS: &str = "smev3.tls";
-/// Values of the label `type`.
-const TYPES: [&str; 3] = ["request", "response", "status"];
 
 /// Who is asked.
 pub(crate) struct Sources {
@@ -35,23 +36,41 @@ pub(crate) struct Sources {
     pub(crate) links: Links,
     /// Where sealed journal segments go.
     pub(crate) archive: Option<Archive>,
-    /// Certificates whose end is to be watched: the gateway's own and the upstreams' trusted signers.
-    pub(crate) certificates: Vec<Certificate>,
+    /// The gateway's own certificate.
+    pub(crate) certificate: Certificate,
+    /// What `/ready` answers.
+    pub(crate) readiness: Arc<Readiness>,
+    /// How the journal was found when it was last verified.
+    pub(crate) verification: Verification,
 }
 
 impl Sources {
     /// Every family, as things are now.
     pub(super) fn families(&self) -> Vec<MetricFamily> {
-        let mut families = self.messages();
-        families.extend(self.queues_and_storage());
+        let mut families = self.ready();
+        families.extend(self.messages());
+        families.extend(self.queues());
+        families.extend(self.storage());
         families.extend(self.door());
         families.extend(self.upstreams());
         families.extend(self.archive.as_ref().map(shipping).into_iter().flatten());
-        families.extend(self.certificates());
-        let mut info = Family::gauge("build_info", "What is running");
-        info.measure(&[("version", build::VERSION), ("commit", build::COMMIT)], 1.0);
+        families.push(self.certificates());
+        let mut info = Family::new(of::BUILD_INFO);
+        info.measure([build::VERSION, build::COMMIT], 1.0);
         families.push(info.done());
         families
+    }
+
+    fn ready(&self) -> Vec<MetricFamily> {
+        let report = self.readiness.report();
+        let mut conditions = Family::new(of::CONDITION_OK);
+        for condition in &report.conditions {
+            let name = condition.name.as_str();
+            if CONDITIONS.contains(&name) {
+                conditions.measure([name], truth(condition.ok));
+            }
+        }
+        vec![single(of::READY, truth(report.ready)), conditions.done()]
     }
 
     fn messages(&self) -> Vec<MetricFamily> {
@@ -59,23 +78,21 @@ impl Sources {
         let metrics = self.engine.metrics();
         let mut accepted: BTreeMap<(String, &str, String), u64> = BTreeMap::new();
         let upstream = self.links.iter().next().map(|_| UPSTREAM);
-        for kind in registry.content().kinds.keys() {
+        let kinds = registry.content().kinds.keys().map(ToString::to_string);
+        for kind in kinds.chain([OTHER.to_owned()]) {
             for door in std::iter::once(DOOR).chain(upstream) {
-                accepted.extend(TYPES.map(|of_type| ((door.to_owned(), of_type, kind.to_string()), 0)));
+                accepted.extend(TYPES.map(|of_type| ((door.to_owned(), of_type, kind.clone()), 0)));
             }
         }
         for (series, count) in metrics.accepted() {
-            let kind = series.kind.map_or_else(|| "other".to_owned(), |kind| kind.to_string());
+            let kind = series.kind.map_or_else(|| OTHER.to_owned(), |kind| kind.to_string());
             *accepted
                 .entry((series.door.to_owned(), series.message_type, kind))
                 .or_default() += count;
         }
-        let mut family = Family::counter(
-            "messages_accepted_total",
-            "Messages made durable and answered positively",
-        );
+        let mut family = Family::new(of::MESSAGES_ACCEPTED);
         for ((door, of_type, kind), count) in &accepted {
-            family.count(&[("door", door), ("type", of_type), ("kind", kind)], *count);
+            family.count([door, of_type, kind], *count);
         }
 
         let mut delivered: BTreeMap<String, u64> = registry
@@ -90,21 +107,21 @@ impl Sources {
                 .into_iter()
                 .map(|(participant, count)| (participant.to_string(), count)),
         );
-        let mut handed = Family::counter("messages_delivered_total", "Messages handed out, redeliveries included");
+        let mut handed = Family::new(of::MESSAGES_DELIVERED);
         for (participant, count) in &delivered {
-            handed.count(&[("participant", participant)], *count);
+            handed.count([participant], *count);
         }
 
-        let mut seconds = Family::histogram("commit_seconds", "From the beginning of a batch until it was durable");
+        let mut seconds = Family::new(of::COMMIT_SECONDS);
         let histogram = &metrics.commit_seconds;
-        seconds.distribution(&[], &histogram.buckets(), histogram.count(), histogram.sum());
-        let mut sizes = Family::histogram("commit_batch_size", "Commands in a batch");
+        seconds.distribution([], &histogram.buckets(), histogram.count(), histogram.sum());
+        let mut sizes = Family::new(of::COMMIT_BATCH_SIZE);
         let histogram = &metrics.commit_batch_size;
-        sizes.distribution(&[], &histogram.buckets(), histogram.count(), histogram.sum());
+        sizes.distribution([], &histogram.buckets(), histogram.count(), histogram.sum());
         vec![family.done(), handed.done(), seconds.done(), sizes.done()]
     }
 
-    fn queues_and_storage(&self) -> Vec<MetricFamily> {
+    fn queues(&self) -> Vec<MetricFamily> {
         let gauges = self.engine.gauges();
         let now = self.engine.now();
         let mut queues: BTreeMap<String, (u64, f64)> = self.known_queues();
@@ -121,78 +138,49 @@ impl Sources {
             *depth += status.messages;
             *oldest = oldest.max(waits);
         }
-        let mut depth = Family::gauge("queue_depth", "Messages waiting, handed-out ones included");
-        let mut oldest = Family::gauge("queue_oldest_seconds", "Age of the oldest message");
+        let (mut depth, mut oldest) = (Family::new(of::QUEUE_DEPTH), Family::new(of::QUEUE_OLDEST));
         for (queue, (messages, waits)) in &queues {
-            depth.measure(&[("queue", queue)], float(*messages));
-            oldest.measure(&[("queue", queue)], *waits);
+            depth.measure([queue], float(*messages));
+            oldest.measure([queue], *waits);
         }
-        let single = [
-            ("leases", "Messages handed out and not yet acknowledged", gauges.leases),
-            (
-                "quarantine_depth",
-                "Messages that a person must decide about",
-                gauges.quarantine,
-            ),
-            ("spool_bytes", "Octets of the spool on disk", gauges.spool_bytes),
-            (
-                "spool_needed_bytes",
-                "Octets of the spool that are still needed",
-                gauges.spool_needed_bytes,
-            ),
-            ("index_bytes", "Octets of the index on disk", gauges.index_bytes),
-            (
-                "index_row_bytes",
-                "Octets of the rows in the index",
-                gauges.index_row_bytes,
-            ),
-            ("journal_bytes", "Octets of the journal on disk", gauges.journal_bytes),
-            (
-                "journal_last_seq",
-                "Sequence number of the last record",
-                gauges.journal_last_seq,
-            ),
-            (
-                "journal_cut",
-                "1 while a cut of the journal waits for a person to take note of it",
-                u64::from(gauges.journal_cut),
-            ),
-            (
-                "upstream_held",
-                "1 while nothing goes to upstreams after a restoration",
-                u64::from(self.engine.upstream_hold().is_some()),
-            ),
-            (
-                "disk_free_bytes",
-                "Free octets on the disk of data_dir",
-                gauges.disk_free_bytes,
-            ),
-            (
-                "disk_free_inodes",
-                "Free inodes on the disk of data_dir, 0 where it does not count them",
-                gauges.disk_free_inodes,
-            ),
-            (
-                "disk_reserve_bytes",
-                "With fewer free octets nothing new is accepted",
-                gauges.disk_reserve_bytes,
-            ),
-        ];
-        let mut incidents = Family::counter("incidents_total", "Incidents of the gateway itself");
+        vec![
+            depth.done(),
+            oldest.done(),
+            single(of::LEASES, float(gauges.leases)),
+            single(of::QUARANTINE_DEPTH, float(gauges.quarantine)),
+        ]
+    }
+
+    fn storage(&self) -> Vec<MetricFamily> {
+        let gauges = self.engine.gauges();
+        let verified = self.verification.status();
+        let mut incidents = Family::new(of::INCIDENTS);
         for (kind, count) in self.engine.incidents() {
-            incidents.count(&[("kind", kind)], count);
+            incidents.count([kind], count);
         }
-        let mut panics = Family::counter("worker_panics_total", "Panics that were contained");
+        let mut panics = Family::new(of::WORKER_PANICS);
         for (worker, count) in self.engine.worker_panics() {
-            panics.count(&[("worker", worker)], count);
+            panics.count([worker], count);
         }
-        let mut families = vec![depth.done(), oldest.done(), incidents.done(), panics.done()];
-        families.extend(single.map(|(name, help, value)| {
-            let mut family = Family::gauge(name, help);
-            family.measure(&[], float(value));
-            family.done()
-        }));
-        families
+        #[expect(clippy::cast_precision_loss, reason = "seconds until a date")]
+        let whole_at = verified.whole_at.map_or(0.0, |at| at.as_second() as f64);
+        vec![
+            single(of::SPOOL_BYTES, float(gauges.spool_bytes)),
+            single(of::SPOOL_NEEDED_BYTES, float(gauges.spool_needed_bytes)),
+            single(of::INDEX_BYTES, float(gauges.index_bytes)),
+            single(of::INDEX_ROW_BYTES, float(gauges.index_row_bytes)),
+            single(of::JOURNAL_BYTES, float(gauges.journal_bytes)),
+            single(of::JOURNAL_LAST_SEQ, float(gauges.journal_last_seq)),
+            single(of::JOURNAL_CUT, truth(gauges.journal_cut)),
+            single(of::JOURNAL_VERIFIED, whole_at),
+            single(of::JOURNAL_VERIFICATION_FAILED, truth(verified.failed.is_some())),
+            single(of::UPSTREAM_HELD, truth(self.engine.upstream_hold().is_some())),
+            single(of::DISK_FREE_BYTES, float(gauges.disk_free_bytes)),
+            single(of::DISK_FREE_INODES, float(gauges.disk_free_inodes)),
+            single(of::DISK_RESERVE_BYTES, float(gauges.disk_reserve_bytes)),
+            incidents.done(),
+            panics.done(),
+        ]
     }
 
     fn known_queues(&self) -> BTreeMap<String, (u64, f64)> {
@@ -213,125 +201,104 @@ impl Sources {
     }
 
     fn door(&self) -> Vec<MetricFamily> {
-        let mut refused = Family::counter("messages_refused_total", "Calls that were answered with a fault");
+        let mut refused = Family::new(of::MESSAGES_REFUSED);
         for (fault, count) in self.door.refused() {
-            refused.count(&[("door", DOOR), ("fault", fault.as_str())], count);
+            refused.count([DOOR, fault.as_str()], count);
         }
         // Closes the set of the protocol's faults; the door knows no other.
-        refused.count(&[("door", DOOR), ("fault", "other")], 0);
-        let mut verify = Family::histogram("verify_seconds", "Checking one signature, canonical forms included");
+        refused.count([DOOR, OTHER], 0);
+        let mut verify = Family::new(of::VERIFY_SECONDS);
         let histogram = &self.door.verify_seconds;
-        verify.distribution(&[], &histogram.buckets(), histogram.count(), histogram.sum());
-        let mut requests = Family::histogram("request_seconds", "From the end of a call's header to its answer");
+        verify.distribution([], &histogram.buckets(), histogram.count(), histogram.sum());
+        let mut requests = Family::new(of::REQUEST_SECONDS);
         for (operation, histogram) in self.door.request_seconds() {
             requests.distribution(
-                &[("operation", operation.as_str())],
+                [operation.as_str()],
                 &histogram.buckets(),
                 histogram.count(),
                 histogram.sum(),
             );
         }
-        let mut flight = Family::gauge("in_flight_bytes", "Octets of calls in work");
-        flight.measure(&[], float(self.door.in_flight_bytes()));
-        let mut connections = Family::gauge("connections", "Connections open at the door");
-        connections.measure(&[], float(self.door.connections()));
-        let mut cut_off = Family::counter("calls_cut_off_total", "Calls whose client was too slow");
+        let mut cut_off = Family::new(of::CALLS_CUT_OFF);
         for (reason, count) in self.door.cut_off() {
-            cut_off.count(&[("reason", reason)], count);
+            cut_off.count([reason], count);
         }
-        let mut turned_away = Family::counter("calls_turned_away_total", "Calls answered with 503 for want of room");
-        turned_away.count(&[], self.door.turned_away());
-        let mut limited = Family::counter(
-            "rate_limited_total",
-            "Requests refused because their caller makes too many",
-        );
-        limited.count(&[("by", "participant")], self.door.limited_participants());
-        limited.count(&[("by", "address")], self.door.limited_addresses());
-        let mut closed = Family::counter(
-            "connections_refused_total",
-            "Connections closed at once because their address had too many",
-        );
-        closed.count(&[], self.door.connections_refused());
+        let mut limited = Family::new(of::RATE_LIMITED);
+        let counts = [self.door.limited_participants(), self.door.limited_addresses()];
+        for (by, count) in LIMITED.into_iter().zip(counts) {
+            limited.count([by], count);
+        }
         vec![
             refused.done(),
             verify.done(),
             requests.done(),
-            flight.done(),
-            connections.done(),
+            single(of::IN_FLIGHT_BYTES, float(self.door.in_flight_bytes())),
+            single(of::CONNECTIONS, float(self.door.connections())),
             cut_off.done(),
-            turned_away.done(),
+            single_count(of::CALLS_TURNED_AWAY, self.door.turned_away()),
             limited.done(),
-            closed.done(),
+            single_count(of::CONNECTIONS_REFUSED, self.door.connections_refused()),
         ]
     }
 
     fn upstreams(&self) -> Vec<MetricFamily> {
-        let mut forwarded = Family::counter("messages_forwarded_total", "Outcomes of attempts to send upstream");
-        let mut received = Family::counter(
-            "messages_received_total",
-            "Messages pulled from an upstream and accepted",
-        );
-        let mut up = Family::gauge("upstream_up", "Whether the link works");
-        let mut lag = Family::gauge(
-            "upstream_lag_seconds",
-            "Age of the oldest message not yet accepted upstream",
-        );
+        let (mut forwarded, mut received) = (Family::new(of::MESSAGES_FORWARDED), Family::new(of::MESSAGES_RECEIVED));
+        let (mut up, mut lag) = (Family::new(of::UPSTREAM_UP), Family::new(of::UPSTREAM_LAG));
         for link in self.links.iter() {
             let (name, metrics) = (link.name().as_str(), link.metrics());
             for (outcome, count) in metrics.forwarded {
-                forwarded.count(&[("upstream", name), ("outcome", outcome.as_str())], count);
+                forwarded.count([name, outcome.as_str()], count);
             }
-            received.count(&[("upstream", name)], metrics.received);
-            up.measure(&[("upstream", name)], f64::from(u8::from(metrics.up)));
-            lag.measure(&[("upstream", name)], metrics.lag_seconds);
+            received.count([name], metrics.received);
+            up.measure([name], truth(metrics.up));
+            lag.measure([name], metrics.lag_seconds);
         }
         vec![forwarded.done(), received.done(), up.done(), lag.done()]
     }
 
-    fn certificates(&self) -> Vec<MetricFamily> {
+    fn certificates(&self) -> MetricFamily {
         let registry = self.engine.registry();
         let mut ends: BTreeMap<String, i64> = BTreeMap::new();
-        for certificate in &self.certificates {
-            ends.insert(certificate.subject().to_owned(), certificate.not_after());
+        let mut watch = |subject: String, end: i64| {
+            let earliest = ends.entry(subject).or_insert(i64::MAX);
+            *earliest = (*earliest).min(end);
+        };
+        for certificate in std::iter::once(self.certificate.clone()).chain(self.links.trusted()) {
+            watch(certificate.subject().to_owned(), certificate.not_after());
         }
         for participant in registry.content().participants.values() {
             for reference in &participant.certificates {
                 let read = self.engine.blob(&reference.0.to_string()).ok();
                 if let Some(certificate) = read.and_then(|der| Certificate::from_der(&der).ok()) {
-                    let end = ends.entry(certificate.subject().to_owned()).or_insert(i64::MAX);
-                    *end = (*end).min(certificate.not_after());
+                    watch(certificate.subject().to_owned(), certificate.not_after());
                 }
             }
         }
         if let Some(tls) = &self.tls {
             let certificate = tls.certificate();
             let named = Some(certificate.subject).filter(|subject| !subject.is_empty());
-            let end = ends.entry(named.unwrap_or_else(|| TLS.to_owned())).or_insert(i64::MAX);
-            *end = (*end).min(certificate.not_after);
+            watch(named.unwrap_or_else(|| TLS.to_owned()), certificate.not_after);
         }
         let now = self.engine.now().as_second();
-        let mut family = Family::gauge(
-            "certificate_expires_seconds",
-            "Until the certificate's end; negative after it",
-        );
+        let mut family = Family::new(of::CERTIFICATE_EXPIRES);
         for (subject, end) in &ends {
             #[expect(clippy::cast_precision_loss, reason = "seconds until a date")]
-            family.measure(&[("subject", subject)], (end - now) as f64);
+            family.measure([subject], (end - now) as f64);
         }
-        vec![family.done()]
+        family.done()
     }
 }
 
-fn shipping(archive: &Archive) -> Vec<MetricFamily> {
+fn shipping(archive: &Archive) -> [MetricFamily; 3] {
     let status = archive.status();
-    let mut waiting = Family::gauge(
-        "archive_waiting_segments",
-        "Sealed journal segments that the archive does not have",
-    );
-    waiting.measure(&[], float(status.waiting));
-    let mut shipped = Family::counter("archive_shipped_total", "Journal segments that the archive took");
-    shipped.count(&[], status.shipped);
-    let mut failures = Family::counter("archive_failures_total", "Runs of the archive's command that failed");
-    failures.count(&[], status.failures);
-    vec![waiting.done(), shipped.done(), failures.done()]
+    [
+        single(of::ARCHIVE_WAITING, float(status.waiting)),
+        single_count(of::ARCHIVE_SHIPPED, status.shipped),
+        single_count(of::ARCHIVE_FAILURES, status.failures),
+    ]
+}
+
+/// Yes and no as Prometheus has them.
+fn truth(so: bool) -> f64 {
+    f64::from(u8::from(so))
 }

@@ -3,9 +3,14 @@
 //! Nothing from the wire becomes a label, and what is known beforehand starts at 0, so that an alert on a rate works
 //! from the first minute.
 
+mod catalogue;
+mod document;
+mod entry;
 mod family;
 mod gateway;
 
+pub(crate) use catalogue::rows;
+pub(crate) use document::markdown;
 pub(crate) use gateway::Sources;
 
 use prometheus::core::{Collector, Desc};
