@@ -281,6 +281,9 @@ fn installed(system: &System, package: &str) {
     for page in ["rsmev.1.gz", "rsmev-journal-verify.1.gz"] {
         assert!(system.path("/usr/share/man/man1").join(page).exists(), "{page}");
     }
+    for file in ["prometheus/rsmev.rules.yml", "grafana/rsmev.json"] {
+        assert!(system.path("/usr/share/rsmev").join(file).exists(), "{file}");
+    }
     let executable = system.path("/usr/bin/rsmev").metadata().unwrap();
     assert!(executable.size() <= 20_000_000, "{} octets", executable.size());
     let check = system.command("/usr/bin/rsmev", &["check"]).output().unwrap();

@@ -1,11 +1,19 @@
-//! Watching the gateway: its metrics are those of the catalogue.
+//! Watching the gateway: its metrics are those of the catalogue, and the alert rules and the dashboard that come with it
+//! work, in a real Prometheus too.
+//!
+//! `promtool` and `prometheus` are Debian's (`apt-get install prometheus`). Where they are not installed the tests that
+//! need them say SKIPPED and pass, unless `RSMEV_REQUIRE_PROMETHEUS=1` is set: then they fail.
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it there")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod catalogue;
+mod dashboard;
+mod prometheus;
+mod rules;
 mod verification;
 
 use std::collections::BTreeMap;
@@ -53,4 +61,26 @@ fn entry<'c>(catalogue: &'c BTreeMap<String, Value>, series: &str) -> Option<&'c
         Some(row) => Some(row).filter(|row| row["type"] != "histogram"),
         None => of_histogram(),
     }
+}
+
+/// The metrics of ours and of the process that an expression names.
+fn metrics_in(expression: &str) -> Vec<&str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    expression
+        .split(|c| !word(c))
+        .filter(|name| name.starts_with("rsmev_") || name.starts_with("process_"))
+        .collect()
+}
+
+/// Whether a program of Debian's package `prometheus` is there; says SKIPPED where it is not.
+fn there_is(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        assert!(
+            std::env::var_os("RSMEV_REQUIRE_PROMETHEUS").is_none_or(|value| value != "1"),
+            "RSMEV_REQUIRE_PROMETHEUS=1, but there is no {program} (apt-get install prometheus)"
+        );
+        eprintln!("SKIPPED: there is no {program} (apt-get install prometheus)");
+    }
+    there
 }
