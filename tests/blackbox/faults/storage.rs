@@ -129,7 +129,7 @@ async fn a_file_system_that_turns_read_only_ends_the_gateway_and_it_goes_on_when
     region.start().await.unwrap();
     assert_journal_whole(&region).await;
     incident(&region, "unclean_end").await;
-    assert_eq!(queue(&region, "GISOGD73/requests").await, [kept.clone()]);
+    assert_eq!(queue(&region, "GISOGD73/requests").await, std::slice::from_ref(&kept));
     assert_eq!(take_request(&system(&region, PROVIDER)).await.data.message_id, kept);
     send(&system(&region, CONSUMER), request(SPRAVKA, "после")).await;
     assert!(region.stop().await.unwrap().success());
