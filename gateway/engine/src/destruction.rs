@@ -6,6 +6,7 @@
 //! way, the journal is whole from some segment of the act on. The next start goes on where this one stopped.
 
 use jiff::Timestamp;
+use journal::RemoveError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::IndexError;
@@ -13,7 +14,7 @@ use crate::event::{Act, Destruction, Event, Person};
 use crate::keys::{self, Key};
 use crate::message::Micros;
 use crate::state::{State, decode};
-use crate::writer::Writer;
+use crate::writer::{Writer, is_due};
 
 /// Segments removed in one step; others wait meanwhile.
 const AT_ONCE: usize = 32;
@@ -185,7 +186,9 @@ impl Writer {
         let Some((id, proposal, act)) = approved else {
             return Ok(());
         };
-        if self.shared.holds.any() {
+        let now = self.shared.now();
+        let tried = self.house.undestroyed;
+        if self.shared.holds.any() || tried.is_some_and(|tried| !is_due(tried, now)) {
             return Ok(());
         }
         if self.house.proven_snapshot < act {
@@ -193,13 +196,15 @@ impl Writer {
             return Ok(());
         }
         for _ in 0..AT_ONCE {
-            match self
-                .store
-                .remove_oldest_segment(proposal.through)
-                .map_err(|error| error.to_string())?
-            {
-                Some(_) => {}
-                None => return self.destroyed(id, &proposal),
+            match self.store.remove_oldest_segment(proposal.through) {
+                Ok(Some(_)) => self.house.undestroyed = None,
+                Ok(None) => return self.destroyed(id, &proposal),
+                Err(kept @ RemoveError::Kept { .. }) => {
+                    self.house.undestroyed = Some(now);
+                    self.not_removed(&kept, now);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.to_string()),
             }
         }
         Ok(())

@@ -27,6 +27,8 @@ pub enum IncidentKind {
     JournalGap,
     /// The spool does not hold what was written: a message went to quarantine, or is lost if it had ended.
     SpoolDamaged,
+    /// A file that is to go cannot be removed; it is tried again.
+    FileNotRemoved,
     /// The clock jumped, and the gateway goes on by its own count.
     ClockJumped,
     /// A start found the clock so far after the journal that a person must say whether it is right.
@@ -41,13 +43,14 @@ pub enum IncidentKind {
 
 impl IncidentKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DiskLow,
         Self::DiskRecovered,
         Self::UncleanEnd,
         Self::IndexRebuilt,
         Self::JournalGap,
         Self::SpoolDamaged,
+        Self::FileNotRemoved,
         Self::ClockJumped,
         Self::ClockDoubted,
         Self::ClockBehind,
@@ -65,6 +68,7 @@ impl IncidentKind {
             Self::IndexRebuilt => "index_rebuilt",
             Self::JournalGap => "journal_gap",
             Self::SpoolDamaged => "spool_damaged",
+            Self::FileNotRemoved => "file_not_removed",
             Self::ClockJumped => "clock_jumped",
             Self::ClockDoubted => "clock_doubted",
             Self::ClockBehind => "clock_behind",

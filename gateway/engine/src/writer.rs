@@ -4,6 +4,7 @@
 mod clock;
 mod renewal;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -35,6 +36,14 @@ const BATCH: usize = 256;
 /// After so long a snapshot that is wanted and did not come to be is tried again.
 const SNAPSHOT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
+/// What could not be read or removed is tried again after this time.
+const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether something that was tried in vain is to be tried again; a clock that was set back makes nothing wait longer.
+pub(crate) fn is_due(tried: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(tried).abs() >= TRIED_AGAIN_AFTER
+}
+
 /// The writer's own things.
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
@@ -65,8 +74,13 @@ pub(crate) struct House {
     renewing: Option<JoinHandle<()>>,
     /// Sequence number of the last record at the last tick.
     seen_seq: u64,
-    /// Segments with a body that cannot be read, so that they can be neither copied nor removed.
-    stuck: Vec<u64>,
+    /// Spool segments with a body that cannot be read, so that they can be neither copied nor removed, and when that was
+    /// last tried.
+    stuck: BTreeMap<u64, Timestamp>,
+    /// Spool segments whose file cannot be removed, and when that was last tried.
+    kept: BTreeMap<u64, Timestamp>,
+    /// When a journal segment that is to be destroyed could not be removed.
+    pub(crate) undestroyed: Option<Timestamp>,
     /// A commit found no space since the last tick that found enough.
     no_space: bool,
     /// What is wrong with the clock.
@@ -296,8 +310,10 @@ impl Writer {
             }
         }
         if let Some((segment, complete)) = done.copied.take() {
-            if !complete {
-                self.house.stuck.push(segment);
+            if complete {
+                self.house.stuck.remove(&segment);
+            } else {
+                self.house.stuck.insert(segment, self.shared.now());
             }
             self.house.copying = None;
         }
@@ -372,7 +388,7 @@ impl Writer {
             self.checkpoint()?;
         }
         self.seal_old(now)?;
-        self.give_space_back()?;
+        self.give_space_back(now)?;
         self.renew_index();
         self.destroy()?;
         let far = self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every;
@@ -389,8 +405,14 @@ impl Writer {
         if self.house.stuck.is_empty() {
             conditions.good(SPOOL, now);
         } else {
-            let text = format!("spool segments with bodies that cannot be read: {:?}", self.house.stuck);
-            conditions.bad(SPOOL, &text, "check the disk; restore the segment from a backup", now);
+            let stuck: Vec<_> = self.house.stuck.keys().collect();
+            let text = format!("spool segments with bodies that cannot be read: {stuck:?}");
+            conditions.bad(
+                SPOOL,
+                &text,
+                "check the disk; restore the segment from a backup: it is tried again every hour",
+                now,
+            );
         }
         self.readiness();
     }
@@ -452,20 +474,22 @@ impl Writer {
     }
 
     /// Removes spool segments that nothing needs, and has the survivors of one other copied.
-    fn give_space_back(&mut self) -> Result<(), String> {
+    fn give_space_back(&mut self, now: Timestamp) -> Result<(), String> {
         let segments = self.store.spool_segments();
         // One that was removed troubles nobody any more.
-        self.house
-            .stuck
-            .retain(|stuck| segments.iter().any(|there| there.segment == *stuck));
+        let there = |segment: &u64| segments.iter().any(|there| there.segment == *segment);
+        self.house.stuck.retain(|segment, _| there(segment));
+        self.house.kept.retain(|segment, _| there(segment));
         let state = State::new(&*self.shared.index);
         if gaps::keep_spool(&state).map_err(|error| error.to_string())? {
             return Ok(());
         }
+        let lately = |tried: Option<&Timestamp>| tried.is_some_and(|tried| !is_due(*tried, now));
         let stuck = &self.house.stuck;
         let percent = self.shared.settings.copy_forward_below_percent;
-        let plan = retention::plan(&state, &segments, percent, &|segment| stuck.contains(&segment));
-        let plan = plan.map_err(|error| error.to_string())?;
+        let plan = retention::plan(&state, &segments, percent, &|segment| lately(stuck.get(&segment)));
+        let mut plan = plan.map_err(|error| error.to_string())?;
+        plan.remove.retain(|segment| !lately(self.house.kept.get(segment)));
         {
             let mut shown = self
                 .shared
@@ -475,25 +499,41 @@ impl Writer {
             shown.1 = plan.needed;
         }
         if !plan.remove.is_empty() && !self.shared.holds.any() {
-            let events = plan
-                .remove
-                .iter()
-                .map(|segment| Event::SpoolRemoved { segment: *segment })
-                .collect();
-            if self.record(events)? {
-                for segment in &plan.remove {
-                    match self.store.remove_spool_segment(*segment) {
-                        Ok(_) | Err(RemoveError::Unknown(_) | RemoveError::Live(_)) => {}
-                        Err(RemoveError::NoSpace(_)) => tracing::warn!(segment, "no space to remove a spool segment"),
-                        Err(RemoveError::Fatal(why)) => return Err(why),
-                    }
-                }
-            }
+            self.remove_segments(&plan.remove, now)?;
         }
         if let (Some(segment), None, false) = (plan.copy, &self.house.copying, self.house.no_space) {
             self.begin_copy(segment);
         }
         Ok(())
+    }
+
+    /// Removes spool segments; the journal tells it first, and once.
+    fn remove_segments(&mut self, segments: &[u64], now: Timestamp) -> Result<(), String> {
+        let untold = segments.iter().filter(|segment| !self.house.kept.contains_key(segment));
+        let events: Vec<_> = untold
+            .map(|segment| Event::SpoolRemoved { segment: *segment })
+            .collect();
+        if !events.is_empty() && !self.record(events)? {
+            return Ok(());
+        }
+        for segment in segments {
+            match self.store.remove_spool_segment(*segment) {
+                Ok(_) | Err(RemoveError::Unknown(_) | RemoveError::Live(_)) => {}
+                Err(RemoveError::NoSpace(_)) => tracing::warn!(segment, "no space to remove a spool segment"),
+                Err(kept @ RemoveError::Kept { .. }) => {
+                    self.house.kept.insert(*segment, now);
+                    self.not_removed(&kept, now);
+                }
+                Err(RemoveError::Fatal(why)) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+
+    /// A file stays that should go: only its room is lost, so that all else goes on.
+    pub(crate) fn not_removed(&self, why: &RemoveError, now: Timestamp) {
+        let text = format!("{why}; it is tried again every hour");
+        self.shared.incidents.tell(IncidentKind::FileNotRemoved, text, now);
     }
 
     fn begin_copy(&mut self, segment: u64) {

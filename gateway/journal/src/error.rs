@@ -178,9 +178,17 @@ pub struct BodyDamage {
     pub what: &'static str,
 }
 
-/// Why a spool segment was not removed.
+/// Why a segment was not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
+    /// The file system does not remove the file. It stays as it is, and removing it can be tried again.
+    #[error("{} cannot be removed: {error}", path.display())]
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The segment is being written.
     #[error("spool segment {0} is being written")]
     Live(u64),
@@ -193,6 +201,15 @@ pub enum RemoveError {
     /// The store is closed until a restart; see [`CommitError::Fatal`].
     #[error("the storage failed and is closed until a restart: {0}")]
     Fatal(String),
+}
+
+impl From<CommitError> for RemoveError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Fatal(why) => Self::Fatal(why),
+            other => Self::Fatal(other.to_string()),
+        }
+    }
 }
 
 /// Why a snapshot was not written or read.

@@ -1,13 +1,13 @@
 //! The store: everything that the one writer of a data directory can do with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::background::lock;
 use crate::batch::{Batch, Pending};
 use crate::bodies::Bodies;
 use crate::cut;
-use crate::disk::{Access, DiskLock, Space};
+use crate::disk::{Access, Disk, DiskLock, Space};
 use crate::error::{CommitError, ReadError, RemoveError, SnapshotError};
 use crate::layout::{snapshot_path, snapshots, spool_path};
 use crate::read::Records;
@@ -189,8 +189,8 @@ impl Store {
     /// that this gives back. None if there is no such segment.
     ///
     /// # Errors
-    /// [`CommitError::Fatal`].
-    pub fn remove_oldest_segment(&mut self, through: u64) -> Result<Option<u64>, CommitError> {
+    /// [`RemoveError::Kept`] changes nothing; [`RemoveError::Fatal`].
+    pub fn remove_oldest_segment(&mut self, through: u64) -> Result<Option<u64>, RemoveError> {
         let Writer {
             disk,
             layout,
@@ -204,8 +204,7 @@ impl Store {
         let Some(oldest) = oldest.filter(|oldest| oldest.last_seq <= through) else {
             return Ok(None);
         };
-        disk.remove(&oldest.path)
-            .map_err(|error| health.fail(&oldest.path, "removing", error))?;
+        remove(&**disk, &oldest.path)?;
         disk.sync_dir(dir).map_err(|error| health.fail(dir, "syncing", error))?;
         lock(&sealing.sizes).remove(&oldest.first_seq);
         Ok(Some(oldest.bytes))
@@ -259,12 +258,11 @@ impl Store {
     /// from it just now can finish.
     ///
     /// # Errors
-    /// [`RemoveError::Live`] and [`RemoveError::Unknown`] change nothing.
+    /// [`RemoveError::Kept`], [`RemoveError::Live`] and [`RemoveError::Unknown`] change nothing.
     pub fn remove_spool_segment(&mut self, segment: u64) -> Result<u64, RemoveError> {
         let refuse = |error| match error {
             CommitError::NoSpace { .. } => RemoveError::NoSpace(segment),
-            CommitError::Fatal(why) => RemoveError::Fatal(why),
-            other => RemoveError::Fatal(other.to_string()),
+            other => RemoveError::from(other),
         };
         self.writer.health.check().map_err(refuse)?;
         if segment == self.writer.spool_segment {
@@ -285,9 +283,7 @@ impl Store {
             spool_sizes,
             ..
         } = &mut self.writer;
-        let path = spool_path(&layout.spool, segment);
-        disk.remove(&path)
-            .map_err(|error| refuse(health.fail(&path, "removing", error)))?;
+        remove(&**disk, &spool_path(&layout.spool, segment))?;
         spool_sizes.remove(&segment);
         self.bodies.forget(segment);
         disk.sync_dir(&layout.spool)
@@ -322,6 +318,14 @@ impl Store {
             .store(&**disk, layout)
             .map_err(|error| health.sort(&layout.session(), "writing", error))
     }
+}
+
+/// What is left after a failure is what was there before, so that it is no reason to end.
+fn remove(disk: &dyn Disk, path: &Path) -> Result<(), RemoveError> {
+    disk.remove(path).map_err(|error| RemoveError::Kept {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// How far the files of a store reach.

@@ -15,6 +15,8 @@ struct Told {
     space: Option<Space>,
     boots: u32,
     panic_on: Option<&'static str>,
+    unreadable: Option<&'static str>,
+    immutable: Option<&'static str>,
 }
 
 impl TellingDisk {
@@ -38,6 +40,16 @@ impl TellingDisk {
         assert!(!hit, "a panic at {} that a test asked for", path.display());
     }
 
+    /// Files whose path contains this cannot be opened to be read.
+    pub(crate) fn unreadable(&self, part: Option<&'static str>) {
+        self.0.lock().unwrap().unreadable = part;
+    }
+
+    /// Files whose name ends with this cannot be removed.
+    pub(crate) fn immutable(&self, part: Option<&'static str>) {
+        self.0.lock().unwrap().immutable = part;
+    }
+
     /// The machine was started anew.
     pub(crate) fn boot(&self) {
         self.0.lock().unwrap().boots += 1;
@@ -55,6 +67,11 @@ impl Disk for TellingDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let unreadable = self.0.lock().unwrap().unreadable;
+        let hit = unreadable.is_some_and(|part| path.to_string_lossy().contains(part));
+        if hit && access == Access::Read {
+            return Err(io::Error::other("a test wants it so"));
+        }
         RealDisk.open(path, access)
     }
 
@@ -63,6 +80,10 @@ impl Disk for TellingDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        let immutable = self.0.lock().unwrap().immutable;
+        if immutable.is_some_and(|part| path.to_string_lossy().ends_with(part)) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         RealDisk.remove(path)
     }
 

@@ -8,9 +8,10 @@ use journal::verify::{Range, Report, verify};
 use crate::command::{Acknowledge, Refusal, ShippedSegment, Take, TakeFrom};
 use crate::destruction::Stage;
 use crate::event::{Act, Person};
-use crate::testing::{Running, evidence, id_at, mnemonic, participant, request};
+use crate::testing::{Running, TellingDisk, evidence, id_at, mnemonic, participant, request};
 use crate::{CheckpointVerifier, Engine, anchor};
 
+use super::faults::kinds;
 use super::running::until;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -147,6 +148,35 @@ async fn what_was_interrupted_is_finished_by_the_next_start() {
         engine.sealed_segments(0).unwrap()[0].first_seq,
         act.destruction.through + 1
     );
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_removed_keeps_the_act_open_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut running, engine, before) = old(dir.path()).await;
+    engine.shutdown().await;
+    let disk = TellingDisk::default();
+    running.disk = disk.shared();
+    let engine = running.start().unwrap();
+    let sealed = engine.sealed_segments(0).unwrap().len();
+    let id = propose(&engine, before, true).await.unwrap();
+    disk.immutable(Some(".jsonl.zst"));
+    engine.approve_destruction(id, person("petrov", 1002)).await.unwrap();
+    let told = |engine: &Engine| engine.incidents().contains(&("file_not_removed", 1));
+    until(&engine, "a try", || told(&engine)).await;
+    exchange(&engine, 20).await;
+    assert_eq!(engine.failure(), None);
+    assert!(!is_done(&engine) && engine.sealed_segments(0).unwrap().len() >= sealed);
+    engine.shutdown().await;
+    assert!(kinds(&running).contains(&"file_not_removed".to_owned()));
+
+    let engine = running.start().unwrap();
+    until(&engine, "a try", || told(&engine)).await;
+    assert_eq!(engine.failure(), None);
+    disk.immutable(None);
+    running.time.pass(SignedDuration::from_hours(1));
+    until(&engine, "destruction", || is_done(&engine)).await;
     engine.shutdown().await;
 }
 

@@ -6,8 +6,9 @@ use jiff::SignedDuration;
 
 use crate::Engine;
 use crate::command::{Acknowledge, Delivery, Take, TakeFrom};
-use crate::testing::{Running, evidence, id_at, mnemonic, participant, request};
+use crate::testing::{Running, TellingDisk, evidence, id_at, mnemonic, participant, request};
 
+use super::faults::kinds;
 use super::running::until;
 
 fn segments(dir: &Path) -> usize {
@@ -106,4 +107,92 @@ async fn survivors_of_a_mostly_dead_segment_are_copied_forward_and_stay_readable
     let before = super::rows(dir.path());
     crate::rebuild_index(&running.settings, journal::disk::RealDisk::shared()).unwrap();
     assert_eq!(before, super::rows(dir.path()), "relocations are part of the journal");
+}
+
+/// A gateway with spool segments in each of which one message of ten waits, a month later.
+async fn mostly_dead(dir: &Path, disk: &TellingDisk) -> (Running, Engine, Vec<Delivery>) {
+    let mut running = Running::new(dir);
+    running.disk = disk.shared();
+    running.settings.store.open_segments = 1;
+    running.settings.message_ttl = SignedDuration::from_hours(24 * 365);
+    running.settings.exchange_ttl = running.settings.grace;
+    let engine = running.region().await;
+    accept(&engine, 0..60).await;
+    let mut kept = Vec::new();
+    for n in 0..60 {
+        let delivery = take(&engine).await.unwrap();
+        if n % 10 == 0 {
+            kept.push(delivery);
+        } else {
+            acknowledge(&engine, &delivery).await;
+        }
+    }
+    running.time.pass(SignedDuration::from_hours(24 * 31));
+    (running, engine, kept)
+}
+
+fn spool_is_in_order(engine: &Engine) -> bool {
+    let conditions = engine.conditions();
+    conditions
+        .iter()
+        .any(|condition| condition.name == "spool" && condition.ok)
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_read_for_a_while_is_copied_forward_when_it_can_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = TellingDisk::default();
+    let (running, engine, kept) = mostly_dead(dir.path(), &disk).await;
+    let full = segments(dir.path());
+    disk.unreadable(Some("spool"));
+    until(&engine, "a stuck segment", || !spool_is_in_order(&engine)).await;
+    disk.unreadable(None);
+    for _ in 0..50 {
+        engine.tick().await;
+    }
+    assert!(!spool_is_in_order(&engine), "within an hour it is left alone");
+    running.time.pass(SignedDuration::from_hours(1));
+    until(&engine, "copying", || {
+        spool_is_in_order(&engine) && segments(dir.path()) <= full / 2
+    })
+    .await;
+    for (n, old) in (0..60).step_by(10).zip(&kept) {
+        assert_eq!(engine.body(old.parts[0]).await.unwrap(), body(n));
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_removed_is_told_of_and_tried_again_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = TellingDisk::default();
+    let mut running = Running::new(dir.path());
+    running.disk = disk.shared();
+    running.settings.exchange_ttl = running.settings.grace;
+    let engine = running.region().await;
+    accept(&engine, 0..60).await;
+    while let Some(delivery) = take(&engine).await {
+        acknowledge(&engine, &delivery).await;
+    }
+    running.time.pass(SignedDuration::from_hours(24 * 31));
+    let full = segments(dir.path());
+    disk.immutable(Some(".spool"));
+    for _ in 0..5 {
+        engine.tick().await;
+    }
+    assert_eq!(segments(dir.path()), full);
+    accept(&engine, 60..61).await;
+    engine.shutdown().await;
+    let told = kinds(&running).into_iter().filter(|kind| kind == "file_not_removed");
+    assert_eq!(told.count(), 1);
+
+    // A start goes on over it, and an hour later what can go goes.
+    let engine = running.start().unwrap();
+    engine.tick().await;
+    assert_eq!(engine.failure(), None);
+    disk.immutable(None);
+    running.time.pass(SignedDuration::from_hours(1));
+    until(&engine, "removal", || segments(dir.path()) <= 3).await;
+    assert_eq!(take(&engine).await.unwrap().parts.len(), 1);
+    engine.shutdown().await;
 }
