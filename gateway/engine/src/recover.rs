@@ -2,6 +2,7 @@
 //! (DESIGN §3).
 
 mod place;
+mod untouched;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::pages;
 use crate::settings::{Acceptance, Settings};
 use crate::state::{Overlay, State};
 use place::{empty, remove};
+use untouched::Untouched;
 
 pub(crate) use place::{Draft, Place};
 
@@ -32,7 +34,7 @@ const COPY_BATCH: usize = 1000;
 
 /// What opening gives.
 pub(crate) struct Recovered {
-    pub(crate) opened: Opened,
+    pub(crate) opened: Untouched,
     pub(crate) index: Arc<Index>,
     /// Latest time of any record, since a person last said that the clock is right.
     pub(crate) last_at: Option<Timestamp>,
@@ -44,6 +46,7 @@ pub(crate) struct Recovered {
 pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> Result<Recovered, StartError> {
     let place = Place::new(&settings.data_dir);
     let (opened, found) = begin(settings, &place, Arc::clone(&disk), now)?;
+    let mut opened = Untouched::new(opened);
     if let Some(cut) = &opened.recovery.cut {
         tracing::warn!(
             first_seq = cut.first_seq,
@@ -63,12 +66,14 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
             (build(settings, &place, &opened)?, Some(why))
         }
     };
+    let index = Arc::new(index);
+    opened.settle(&index)?;
     place.remove_old()?;
     let last_at = latest(settings, disk, &index, opened.recovery.last_at)?;
     let created = opened.recovery.created;
     Ok(Recovered {
         opened,
-        index: Arc::new(index),
+        index,
         last_at,
         rebuilt: rebuilt.filter(|_| !created),
     })
@@ -258,11 +263,13 @@ pub struct Rebuilt {
 pub(crate) fn rebuild_now(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> Result<Rebuilt, StartError> {
     let place = Place::new(&settings.data_dir);
     let (opened, found) = begin(settings, &place, disk, now)?;
+    let opened = Untouched::new(opened);
     drop(found);
     build(settings, &place, &opened)?.flush()?;
     place.remove_old()?;
     let last_seq = opened.store.last_seq();
     // The index reflects everything and is on the disk: whoever opens the store next may use it as it is.
+    let opened = opened.begun();
     opened.store.close()?;
     Ok(Rebuilt {
         last_seq,

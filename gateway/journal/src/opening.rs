@@ -149,7 +149,10 @@ impl Opening {
         let times = [known.map(|(_, now)| now), accepted.as_ref().map(|(_, now)| *now)];
         let accepted = accepted.unwrap_or_default().0;
         let expected = Expected {
-            closed_at: last.filter(|session| session.clean).map(|session| session.last_seq),
+            closed_at: last
+                .as_ref()
+                .filter(|session| session.clean)
+                .map(|session| session.last_seq),
             known: known.map(|(position, _)| position),
             accepted: &accepted,
             now: times.into_iter().flatten().next().unwrap_or_default(),
@@ -167,8 +170,12 @@ impl Opening {
             gaps: found.gaps.clone(),
             passed_over,
         };
+        // What was made of the journal may be torn if the machine went down. Until it is made anew no later start may
+        // take it for something that this boot of the machine wrote.
+        let earlier = last.as_ref().map_or("", |session| &session.boot);
+        let trusted = clean_close || same_boot || created;
         let session = Session {
-            boot,
+            boot: if trusted { boot.clone() } else { earlier.to_owned() },
             clean: false,
             last_seq: found.last_seq,
         };
@@ -191,6 +198,8 @@ impl Opening {
             bodies: bodies.clone(),
             snapshots,
             session,
+            before: last,
+            boot,
             _held: held,
         };
         Ok(Opened {

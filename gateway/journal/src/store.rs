@@ -55,6 +55,10 @@ pub struct Store {
     pub(crate) bodies: Bodies,
     pub(crate) snapshots: Snapshots,
     pub(crate) session: Session,
+    /// The mark of the session before.
+    pub(crate) before: Option<Session>,
+    /// This boot of the machine.
+    pub(crate) boot: String,
     // Given back last of all, when no thread of the writer is left.
     pub(crate) _held: Box<dyn DiskLock>,
 }
@@ -303,14 +307,49 @@ impl Store {
         self.writer.health.failure().map(str::to_owned)
     }
 
+    /// Whoever derives something from the journal has it whole: a later start in the same boot of the machine may take it
+    /// as it is ([`Recovery::same_boot`](crate::Recovery::same_boot)).
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub fn settle(&mut self) -> Result<(), CommitError> {
+        if self.session.boot == self.boot {
+            return Ok(());
+        }
+        self.session.boot.clone_from(&self.boot);
+        self.mark_session()
+    }
+
+    /// Ends a session that came to nothing: if it wrote no record, the mark of the one before stands again, so that the
+    /// next start judges that one's end and not this one's.
+    ///
+    /// # Errors
+    /// [`CommitError`], and then the next start finds a session that did not end in order.
+    pub fn withdraw(mut self) -> Result<(), CommitError> {
+        match self.before.take() {
+            Some(before) if self.writer.last_seq == self.session.last_seq => {
+                self.session = before;
+                self.mark_session()
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Makes everything durable and leaves the mark of an orderly end.
     ///
     /// # Errors
     /// [`CommitError`], and then there is no mark.
     pub fn close(mut self) -> Result<(), CommitError> {
         self.writer.sync()?;
-        self.session.clean = true;
-        self.session.last_seq = self.writer.last_seq;
+        self.session = Session {
+            boot: self.boot.clone(),
+            clean: true,
+            last_seq: self.writer.last_seq,
+        };
+        self.mark_session()
+    }
+
+    fn mark_session(&self) -> Result<(), CommitError> {
         let Writer {
             disk, layout, health, ..
         } = &self.writer;

@@ -89,7 +89,7 @@ impl Engine {
             clock.now(),
         )?;
         let spool = Spool {
-            bodies: opened.bodies,
+            bodies: opened.bodies.clone(),
             protection,
         };
         let boot = disk.boot_id().unwrap_or_default();
@@ -123,9 +123,10 @@ impl Engine {
             shared.incidents.tell(IncidentKind::JournalGap, text, now);
         }
         let beyond_journal = gaps.iter().any(|gap| gap.last > snapshot_seq);
-        let cuts = untold(&shared, opened.recovery.cuts)?;
+        let cuts = untold(&shared, opened.recovery.cuts.clone())?;
         let cuts: Result<Vec<_>, _> = cuts.into_iter().map(|cut| cut_event(&shared, cut)).collect();
         let cuts = cuts?;
+        let restored = held(&shared)?;
         let desk = Desk {
             shared: Arc::clone(&shared),
             refusals: Limiter::default(),
@@ -141,7 +142,7 @@ impl Engine {
         let identity = Arc::new((Arc::clone(&signer), certificate.clone()));
         let mut writer = Writer {
             shared: Arc::clone(&shared),
-            store: opened.store,
+            store: opened.begun().store,
             desk,
             commands: receiver,
             back: commands.downgrade(),
@@ -150,7 +151,6 @@ impl Engine {
             house,
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let restored = held(&shared)?;
         let passed = |event: &Event| matches!(event, Event::GapPassed { .. });
         if !cuts.is_empty() || untold_gaps.events.iter().any(passed) {
             shared.found_cut.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::command::{Acknowledge, Refusal, Take, TakeFrom};
 use crate::names::MessageId;
-use crate::testing::{Running, evidence, id_at, mnemonic, participant, request, start_time};
+use crate::testing::{Running, TellingDisk, evidence, id_at, mnemonic, participant, request, scratch, start_time};
 use crate::{Engine, rebuild_index};
 use journal::disk::RealDisk;
 use tokio::time::timeout;
@@ -362,4 +362,66 @@ async fn an_index_that_is_mostly_air_is_written_anew_while_the_engine_works() {
     rebuild_index(&running.settings, RealDisk::shared()).unwrap();
     assert_eq!(after, rows(dir.path()), "as the journal has it");
     assert!(!draft.exists() && !dir.path().join("index.old").exists());
+}
+
+/// A stopped gateway with a sealed journal segment, and that segment.
+async fn with_sealed_segment(running: &Running) -> std::path::PathBuf {
+    let engine = running.region().await;
+    accept(&engine, 0..100).await;
+    engine.shutdown().await;
+    let sealed = journal::segments::sealed(&RealDisk, &running.settings.data_dir.join("journal"), 0).unwrap();
+    sealed[0].path.clone()
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_leaves_the_end_before_it_as_it_was() {
+    for (power_loss, told) in [(false, 0), (true, 1)] {
+        let dir = scratch();
+        let mut running = Running::new(dir.path());
+        let disk = TellingDisk::default();
+        running.disk = disk.shared();
+        running.settings.store.journal_segment_bytes = 16 << 10;
+        let sealed = with_sealed_segment(&running).await;
+        let whole = std::fs::read(&sealed).unwrap();
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        std::fs::write(&sealed, damaged).unwrap();
+        let index = dir.path().join("index");
+        if power_loss {
+            let mut session = journal::last_session(&RealDisk, dir.path()).unwrap().unwrap();
+            session.clean = false;
+            std::fs::write(dir.path().join("SESSION"), serde_json::to_vec(&session).unwrap()).unwrap();
+            disk.boot();
+        } else {
+            std::fs::rename(&index, dir.path().join("aside")).unwrap();
+        }
+        for _ in 0..2 {
+            assert!(running.start().is_err(), "what an index is built from is damaged");
+        }
+        std::fs::write(&sealed, &whole).unwrap();
+        if !power_loss {
+            std::fs::rename(dir.path().join("aside"), &index).unwrap();
+        }
+        let engine = running.start().unwrap();
+        let counts = engine.incidents();
+        assert!(counts.contains(&("unclean_end", told)), "{counts:?}");
+        // After a power loss no index is trusted, whatever starts came to nothing in between.
+        assert!(counts.contains(&("index_rebuilt", told)), "{counts:?}");
+        engine.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_without_its_master_key_leaves_an_orderly_end_orderly() {
+    let dir = scratch();
+    let mut running = Running::new(dir.path());
+    let engine = running.region().await;
+    accept(&engine, 0..5).await;
+    engine.shutdown().await;
+    running.at_rest = false;
+    assert!(running.start().is_err());
+    running.at_rest = true;
+    let engine = running.start().unwrap();
+    assert!(engine.incidents().contains(&("unclean_end", 0)));
+    engine.shutdown().await;
 }

@@ -79,6 +79,38 @@ fn what_was_committed_reads_back_after_a_restart() {
 }
 
 #[test]
+fn a_session_that_came_to_nothing_leaves_the_mark_of_the_one_before() {
+    let disk = MemDisk::default();
+    let mut store = disk.open_store().unwrap().store;
+    accept(&mut store, 1, 100).unwrap();
+    store.close().unwrap();
+    disk.open_store().unwrap().store.withdraw().unwrap();
+    let opened = disk.open_store().unwrap();
+    assert!(opened.recovery.clean_close, "as if it had not been there");
+    let mut store = opened.store;
+    accept(&mut store, 2, 100).unwrap();
+    store.withdraw().unwrap();
+    assert!(!disk.open_store().unwrap().recovery.clean_close, "it wrote something");
+}
+
+#[test]
+fn after_a_machine_crash_a_start_that_does_not_settle_is_none_of_this_boot() {
+    let disk = MemDisk::default();
+    let mut store = disk.open_store().unwrap().store;
+    accept(&mut store, 1, 100).unwrap();
+    let disk = disk.after_crash();
+    let opened = disk.open_store().unwrap();
+    assert!(!opened.recovery.same_boot);
+    drop(opened);
+    let disk = disk.after_kill();
+    let mut opened = disk.open_store().unwrap();
+    assert!(!opened.recovery.same_boot, "killed before what it derives was whole");
+    opened.store.settle().unwrap();
+    drop(opened);
+    assert!(disk.after_kill().open_store().unwrap().recovery.same_boot);
+}
+
+#[test]
 fn a_commit_syncs_both_files_before_it_returns_and_a_relaxed_one_none() {
     let disk = MemDisk::default();
     let mut store = disk.open_store().unwrap().store;

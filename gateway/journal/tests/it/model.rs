@@ -136,6 +136,7 @@ fn run(actions: Vec<Action>) {
                 disk = next;
                 opened = disk.open_store().unwrap();
                 assert_eq!(opened.recovery.same_boot, !machine);
+                opened.store.settle().unwrap();
                 assert_eq!(opened.recovery.cut, None, "whole writes are never torn here");
                 check(&opened, &disk, &mut model);
             }
