@@ -2,12 +2,16 @@
 //!
 //! It is never the only copy of anything. sled's `flush` does not sync (it calls `sync_file_range`), so a thread of ours
 //! flushes and syncs a few times a second; whether that has happened yet matters only for how much is replayed.
+//!
+//! sled reads a page when it is needed, so that damage of its files may show at any time: as an error, or as a panic. An
+//! index that was found damaged is marked, and the next start builds another.
 
 mod renew;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use journal::Position;
@@ -26,6 +30,10 @@ const FORMAT: u32 = 6;
 const FORMAT_KEY: &[u8] = b"\0format";
 const POSITION_KEY: &[u8] = b"\0position";
 
+/// In the index's folder: why it must not be used. What the machine loses of it by going down is no matter, because then
+/// the index is not trusted either.
+const DOUBTED: &str = "DOUBTED";
+
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -40,6 +48,7 @@ pub(crate) struct Index {
     dump: Mutex<Option<Dump>>,
     copy: Mutex<Option<Copy>>,
     renewals: Mutex<Renewals>,
+    damage: OnceLock<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,11 +102,43 @@ impl Index {
             dump: Mutex::new(None),
             copy: Mutex::new(None),
             renewals: Mutex::default(),
+            damage: OnceLock::new(),
         };
         if let Some(stored) = index.stored_position()? {
             index.row_bytes.store(stored.row_bytes, Ordering::Relaxed);
         }
         Ok(index)
+    }
+
+    /// Why the index in a folder must not be used, if an earlier session found that.
+    pub(crate) fn doubted(dir: &Path) -> Option<String> {
+        std::fs::read_to_string(dir.join(DOUBTED)).ok()
+    }
+
+    /// What is read cannot be relied on any more: this session must end, and the next one builds the index anew.
+    pub(crate) fn doubt(&self, why: &str) {
+        if self.damage.set(why.to_owned()).is_err() {
+            return;
+        }
+        if let Err(error) = std::fs::write(self.dir.join(DOUBTED), why) {
+            tracing::error!(%error, why, "the index is damaged and cannot be marked so: remove its folder");
+        }
+    }
+
+    /// What was found wrong with the files, if anything.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Does something on which sled may find its files damaged.
+    fn watched<T>(&self, work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+        let done = catch_unwind(AssertUnwindSafe(work));
+        let done = done.unwrap_or_else(|_| Err(IndexError::Files(format!("{} is damaged", self.dir.display()))));
+        done.inspect_err(|error| {
+            if !matches!(error, IndexError::Closed) {
+                self.doubt(&error.to_string());
+            }
+        })
     }
 
     /// Gives the files free; whoever reads later is refused.
@@ -138,13 +179,13 @@ impl Index {
         // A copy takes the place of what was open before only while nothing is applied.
         let tree = self.tree()?;
         if let Some(dump) = dump.as_mut() {
-            dump.save(&tree, overlay)?;
+            self.watched(|| dump.save(&tree, overlay))?;
         }
         if let Some(Err(error)) = copy.as_ref().map(|copy| copy.follow(overlay)) {
             tracing::warn!(%error, "the index is not written anew");
             *copy = None;
         }
-        self.write_to(&tree, overlay, Some(position))
+        self.watched(|| self.write_to(&tree, overlay, Some(position)))
     }
 
     /// Changes rows, and the position if there is one.
@@ -200,7 +241,7 @@ impl Index {
 
     /// At most `limit` rows from a key on.
     pub(crate) fn chunk(&self, from: &[u8], limit: usize) -> Result<Vec<(IVec, IVec)>, IndexError> {
-        pages::from(&self.tree()?, from)?.take(limit).collect()
+        self.watched(|| pages::from(&self.tree()?, from)?.take(limit).collect())
     }
 }
 
@@ -223,12 +264,14 @@ fn guarded<T: Send + 'static>(
 
 impl Rows for Index {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, IndexError> {
-        pages::get(&self.tree()?, key)
+        self.watched(|| pages::get(&self.tree()?, key))
     }
 
     fn from<'a>(&'a self, from: &[u8]) -> Box<dyn Iterator<Item = Result<(IVec, IVec), IndexError>> + 'a> {
-        match self.tree().and_then(|tree| pages::from(&tree, from)) {
-            Ok(rows) => Box::new(rows),
+        match self.watched(|| pages::from(&self.tree()?, from)) {
+            Ok(mut rows) => Box::new(std::iter::from_fn(move || {
+                self.watched(|| rows.next().transpose()).transpose()
+            })),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }

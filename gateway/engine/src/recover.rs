@@ -291,11 +291,13 @@ fn found(settings: &Settings, place: &Place, trusted: bool) -> Found {
     let (why, position) = if !place.current.exists() {
         ("there is none".to_owned(), None)
     } else {
-        match Index::find(&place.current, settings.index_cache_bytes, trusted) {
+        let doubted = Index::doubted(&place.current);
+        let use_it = trusted && doubted.is_none();
+        match Index::find(&place.current, settings.index_cache_bytes, use_it) {
             Ok(Some((position, Some(index)))) => return Found::Usable(Box::new(index), position),
             Ok(Some((position, None))) => {
-                let why = "the machine went down without an orderly end, so that it may be incomplete";
-                (why.to_owned(), Some(position))
+                let torn = "the machine went down without an orderly end, so that it may be incomplete";
+                (doubted.unwrap_or_else(|| torn.to_owned()), Some(position))
             }
             Ok(None) => ("it has no position, or another format".to_owned(), None),
             Err(error) => (error.to_string(), None),

@@ -5,6 +5,7 @@ mod cut;
 mod cuts;
 mod destruction;
 mod faults;
+mod flips;
 mod gap;
 mod model;
 mod protection;

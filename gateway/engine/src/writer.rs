@@ -644,13 +644,18 @@ impl Writer {
     fn fail(mut self, why: &str) {
         let now = self.shared.now();
         let remedy = "the gateway ends; check the disk and the system's log, then start it again";
-        let name = if self.store.failure().is_some() { JOURNAL } else { INDEX };
+        let name = if self.store.failure().is_some() {
+            JOURNAL
+        } else {
+            self.shared.index.doubt(why);
+            INDEX
+        };
         self.shared.conditions.bad(name, why, remedy, now);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             command.fail(why);
         }
-        self.shared.index.close();
         self.shared.fail(why);
+        self.shared.index.close();
     }
 }

@@ -305,7 +305,14 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
     let flusher = move || {
         while ended.recv_timeout(FLUSH_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             match flushed.index.flush() {
-                Ok(()) => flushed.conditions.good(INDEX, flushed.now()),
+                Ok(()) => match flushed.index.damage() {
+                    None => flushed.conditions.good(INDEX, flushed.now()),
+                    // Whoever found it may have been a reader, who cannot end anything.
+                    Some(why) => {
+                        let why = format!("the index is damaged, and the next start builds it anew: {why}");
+                        return flushed.fail(&why);
+                    }
+                },
                 Err(IndexError::Closed) => return,
                 Err(error) => {
                     let remedy = "check the disk; a restart builds the index anew from the journal";
