@@ -385,19 +385,19 @@ fn the_real_disk_keeps_files_private_and_locks_out_a_second_writer() {
 fn another_format_is_refused_and_named() {
     let disk = MemDisk::default();
     drop(disk.open_store().unwrap());
-    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 4\n".to_vec());
+    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 5\n".to_vec());
     assert!(matches!(
         disk.open_store(),
-        Err(OpenError::NewerFormat { found: 4, known: 3, .. })
+        Err(OpenError::NewerFormat { found: 5, known: 4, .. })
     ));
     disk.write(Path::new("/data/FORMAT"), b"something else".to_vec());
     assert!(matches!(disk.open_store(), Err(OpenError::Damaged(_))));
-    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 2\n".to_vec());
+    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 3\n".to_vec());
     assert!(matches!(
         disk.open_store(),
-        Err(OpenError::OlderFormat { found: 2, known: 3, .. })
+        Err(OpenError::OlderFormat { found: 3, known: 4, .. })
     ));
-    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 3\n".to_vec());
+    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 4\n".to_vec());
     assert!(disk.open_store().is_ok());
 }
 
@@ -413,8 +413,8 @@ fn a_header_that_is_junk_newer_or_missing_beside_data_is_wrong() {
     store.close().unwrap();
     assert!(check().unwrap());
     let header = dir.join("FORMAT");
-    std::fs::write(&header, "rsmev storage, format 4\n").unwrap();
-    assert!(matches!(check(), Err(OpenError::NewerFormat { found: 4, .. })));
+    std::fs::write(&header, "rsmev storage, format 5\n").unwrap();
+    assert!(matches!(check(), Err(OpenError::NewerFormat { found: 5, .. })));
     std::fs::write(&header, "junk").unwrap();
     assert!(check().unwrap_err().to_string().contains("not readable"));
     std::fs::remove_file(&header).unwrap();
