@@ -35,6 +35,8 @@ use crate::work::{Command, Desk, Done, Failure, Work};
 const BATCH: usize = 256;
 /// After so long a snapshot that is wanted and did not come to be is tried again.
 const SNAPSHOT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+/// Octets that two snapshots may take: the older one of larger ones goes when the newer one has been read back.
+const SNAPSHOTS: u64 = 64 << 20;
 
 /// What could not be read or removed is tried again after this time.
 const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -81,6 +83,8 @@ pub(crate) struct House {
     kept: BTreeMap<u64, Timestamp>,
     /// When a journal segment that is to be destroyed could not be removed.
     pub(crate) undestroyed: Option<Timestamp>,
+    /// Quiet ticks in a row.
+    calm: u32,
     /// A commit found no space since the last tick that found enough.
     no_space: bool,
     /// What is wrong with the clock.
@@ -389,7 +393,9 @@ impl Writer {
         }
         self.seal_old(now)?;
         self.give_space_back(now)?;
-        self.renew_index();
+        let quiet = self.is_quiet();
+        self.rest_store()?;
+        self.renew_index(quiet);
         self.destroy()?;
         let far = self.store.last_seq().saturating_sub(self.house.snapshot_seq) >= self.shared.settings.snapshot_every;
         if far || self.house.snapshot_wanted.is_some_and(|from| from <= now) {
@@ -589,6 +595,9 @@ impl Writer {
                 self.house.snapshot_seq = self.store.last_seq();
                 self.house.proven_snapshot = through;
                 self.house.snapshot_wanted = None;
+                if let Err(error) = self.store.remove_older_snapshots(through, SNAPSHOTS) {
+                    tracing::warn!(%error, "an older snapshot is left behind");
+                }
             }
             Err(DumpError::GivenUp) => tracing::info!("a snapshot was given up because of too many changes"),
             Err(error) => {

@@ -62,6 +62,8 @@ impl Drop for Worker {
 pub(crate) struct Prepared {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) path: PathBuf,
+    /// Octets reserved for it.
+    pub(crate) len: u64,
 }
 
 /// Makes a segment ready so that only a rename is missing; leaves nothing behind when there is no space.
@@ -92,6 +94,7 @@ pub(crate) fn prepare(
     Ok(Prepared {
         file,
         path: path.to_owned(),
+        len,
     })
 }
 

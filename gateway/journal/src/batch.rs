@@ -238,6 +238,16 @@ impl Pending {
         self.spool_end.offset += (end - start) as u64;
     }
 
+    /// Ends the live segment, and makes the writer go on to the next one although there is nothing to write to it yet.
+    pub(crate) fn begin_segment(&mut self) {
+        self.end_segment();
+        let end = self.bodies.len();
+        self.spans.push(Span {
+            segment: self.spool_end.segment,
+            octets: end..end,
+        });
+    }
+
     fn end_segment(&mut self) {
         self.add_body(spool::write_end);
         self.spool_end = SpoolEnd {

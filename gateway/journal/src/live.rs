@@ -7,6 +7,9 @@ use crate::disk::DiskFile;
 use crate::error::{CommitError, is_no_space};
 use crate::health::Health;
 
+/// A segment that is not reserved as a whole is reserved in so many pieces.
+pub(crate) const PIECES: u64 = 16;
+
 /// A preallocated file that grows by writes at its end.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveFile {
@@ -14,10 +17,11 @@ pub(crate) struct LiveFile {
     pub(crate) path: PathBuf,
     /// Where the next write goes; zeros follow.
     pub(crate) end: u64,
-    /// Where the preallocated space ends.
+    /// Where the segment ends: nothing is written beyond.
     pub(crate) capacity: u64,
-    /// The space up to `capacity` was given back and must be reserved again before the next write.
-    pub(crate) short: bool,
+    /// Where the preallocated space ends, which is the length of the file. What lies between it and `capacity` is
+    /// reserved a piece at a time before it is written to.
+    pub(crate) reserved: u64,
     /// Something was written since the last sync.
     pub(crate) dirty: bool,
 }
@@ -25,8 +29,9 @@ pub(crate) struct LiveFile {
 impl LiveFile {
     /// Writes at the end. After [`CommitError::NoSpace`] the file is as before, once [`cut_back`](Self::cut_back) is called.
     pub(crate) fn write(&mut self, octets: &[u8], health: &Health) -> Result<(), CommitError> {
-        if self.short {
-            self.reserve(health)?;
+        let end = self.end + octets.len() as u64;
+        if end > self.reserved {
+            self.reserve((end + self.piece()).min(self.capacity).max(end), health)?;
         }
         self.dirty = true;
         self.file
@@ -49,10 +54,9 @@ impl LiveFile {
     /// Removes everything after `end`, durably, and reserves the space anew; if there is none, the next write tries again.
     pub(crate) fn cut_back(&mut self, end: u64, health: &Health) -> Result<(), CommitError> {
         self.end = end;
-        self.file
-            .truncate(end)
-            .map_err(|error| health.fail(&self.path, "truncating", error))?;
-        match self.reserve(health) {
+        let reserved = self.reserved.max(end);
+        self.truncate(end, health)?;
+        match self.reserve(reserved, health) {
             Ok(()) | Err(CommitError::NoSpace { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -60,18 +64,37 @@ impl LiveFile {
         self.sync(health)
     }
 
-    fn reserve(&mut self, health: &Health) -> Result<(), CommitError> {
-        match self.file.preallocate(self.capacity) {
+    /// Gives space back that is reserved for much more than the next writes. Whether a crash knows of it does not matter.
+    pub(crate) fn give_back(&mut self, health: &Health) -> Result<(), CommitError> {
+        let enough = self.end + self.piece();
+        if self.reserved > enough + self.piece() {
+            self.truncate(enough, health)?;
+        }
+        Ok(())
+    }
+
+    /// What is reserved at once.
+    fn piece(&self) -> u64 {
+        self.capacity.div_ceil(PIECES)
+    }
+
+    fn truncate(&mut self, len: u64, health: &Health) -> Result<(), CommitError> {
+        self.file
+            .truncate(len)
+            .map_err(|error| health.fail(&self.path, "truncating", error))?;
+        self.reserved = len;
+        Ok(())
+    }
+
+    fn reserve(&mut self, len: u64, health: &Health) -> Result<(), CommitError> {
+        match self.file.preallocate(len) {
             Ok(()) => {
-                self.short = false;
+                self.reserved = len;
                 Ok(())
             }
             Err(error) if is_no_space(&error) => {
-                self.short = true;
                 // Half a reservation would only take the space from those who could do with it.
-                self.file
-                    .truncate(self.end)
-                    .map_err(|error| health.fail(&self.path, "truncating", error))?;
+                self.truncate(self.end, health)?;
                 Err(CommitError::NoSpace {
                     path: self.path.clone(),
                     error,

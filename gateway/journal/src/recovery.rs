@@ -310,7 +310,7 @@ fn adopt(
         path: path.clone(),
         end,
         capacity,
-        short: len < capacity,
+        reserved: len,
         dirty: true,
     };
     let result = if clean {

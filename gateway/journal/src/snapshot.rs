@@ -143,6 +143,30 @@ impl Snapshots {
         Ok(removed)
     }
 
+    /// Removes those before a position if all up to it take more than so many octets; tells how many that gave back.
+    pub(crate) fn remove_older(&self, than: u64, together: u64) -> Result<u64, SnapshotError> {
+        let positions = snapshots(&*self.disk, &self.dir).map_err(|error| sort(&self.dir, error))?;
+        let mut older = Vec::new();
+        let mut sum = 0;
+        for seq in positions.into_iter().filter(|seq| *seq <= than) {
+            let path = snapshot_path(&self.dir, seq);
+            let len = self.disk.open(&path, Access::Read).and_then(|file| file.len());
+            let len = len.map_err(|error| sort(&path, error))?;
+            sum += len;
+            if seq < than {
+                older.push((path, len));
+            }
+        }
+        let mut given_back = 0;
+        if sum > together {
+            for (path, len) in older {
+                self.disk.remove(&path).map_err(|error| sort(&path, error))?;
+                given_back += len;
+            }
+        }
+        Ok(given_back)
+    }
+
     /// Removes all but the newest ones up to a position: what lies beyond it is none of this journal's.
     fn prune(&self, position: Position) -> io::Result<()> {
         let positions = snapshots(&*self.disk, &self.dir)?;

@@ -59,6 +59,8 @@ pub struct Store {
     pub(crate) before: Option<Session>,
     /// This boot of the machine.
     pub(crate) boot: String,
+    /// Every record is here: none was destroyed, none is missing in a gap.
+    pub(crate) whole: bool,
     // Given back last of all, when no thread of the writer is left.
     pub(crate) _held: Box<dyn DiskLock>,
 }
@@ -114,6 +116,19 @@ impl Store {
     pub fn remove_foreign_snapshots(&self) -> Result<Vec<PathBuf>, SnapshotError> {
         let belongs = |position| self.holds(position);
         self.snapshots.remove_foreign(self.last_seq(), &belongs)
+    }
+
+    /// Removes the snapshots before the one at record `than`, which was read back, if together they take more than `together` octets, and if
+    /// the whole journal is here, from which everything can be built without any; tells how many octets that gave back.
+    ///
+    /// # Errors
+    /// As [`Snapshots::latest`].
+    pub fn remove_older_snapshots(&self, than: u64, together: u64) -> Result<u64, SnapshotError> {
+        if self.whole {
+            self.snapshots.remove_older(than, together)
+        } else {
+            Ok(0)
+        }
     }
 
     /// Whether the journal has the record at a position; yes, if that record is archived, or missing in a gap.
@@ -211,6 +226,7 @@ impl Store {
         remove(&**disk, &oldest.path)?;
         disk.sync_dir(dir).map_err(|error| health.fail(dir, "syncing", error))?;
         lock(&sealing.sizes).remove(&oldest.first_seq);
+        self.whole = false;
         Ok(Some(oldest.bytes))
     }
 
@@ -222,6 +238,21 @@ impl Store {
         self.writer.sync()
     }
 
+    /// Gives back what is reserved for much more than the next batches, and reserves space in small pieces from now on:
+    /// for times with little to write, again and again while they last, until [`wake`](Self::wake). A live spool segment
+    /// that holds much is closed if less than a quarter of it is `needed`, in octets.
+    ///
+    /// # Errors
+    /// As [`Batch::commit`].
+    pub fn rest(&mut self, needed: u64) -> Result<(), CommitError> {
+        self.writer.rest(needed, &mut self.pending)
+    }
+
+    /// Makes the next segments ready ahead of their need, as long as there is much to write.
+    pub fn wake(&mut self) {
+        self.writer.wake();
+    }
+
     /// What the store occupies and what is free.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
@@ -231,8 +262,8 @@ impl Store {
             positions.into_iter().filter_map(|seq| len(seq).ok()).sum()
         });
         Sizes {
-            journal_bytes: lock(&self.writer.sealing.sizes).values().sum::<u64>() + self.writer.journal.capacity,
-            spool_bytes: self.writer.spool_sizes.values().sum::<u64>() + self.writer.spool.capacity,
+            journal_bytes: lock(&self.writer.sealing.sizes).values().sum::<u64>() + self.writer.journal.reserved,
+            spool_bytes: self.writer.spool_sizes.values().sum::<u64>() + self.writer.spool.reserved,
             snapshot_bytes,
             space: disk.space(&layout.root).ok(),
             next_journal_bytes: self.writer.next_journal_bytes(),
@@ -252,7 +283,7 @@ impl Store {
             .collect();
         segments.push(SpoolSegment {
             segment: self.writer.spool_segment,
-            bytes: self.writer.spool.capacity,
+            bytes: self.writer.spool.reserved,
             live: true,
         });
         segments
@@ -385,15 +416,15 @@ pub struct Mark {
 /// What the store occupies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sizes {
-    /// Octets of the journal, what is preallocated in the live segment included.
+    /// Octets of the journal, what is reserved in the live segment included.
     pub journal_bytes: u64,
-    /// Octets of the spool, what is preallocated in the live segment included.
+    /// Octets of the spool, what is reserved in the live segment included.
     pub spool_bytes: u64,
     /// Octets of the snapshots.
     pub snapshot_bytes: u64,
     /// What the file system has and what is free on it; none if it cannot tell.
     pub space: Option<Space>,
-    /// Octets that the next journal segment will take from the file system; 0 once it has been made ready.
+    /// Octets that the live journal segment and the next one will still take from the file system.
     pub next_journal_bytes: u64,
 }
 

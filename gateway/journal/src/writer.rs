@@ -12,7 +12,7 @@ use crate::error::CommitError;
 use crate::frame::{self, FRAME, FrameHeader, SegmentHeader};
 use crate::health::Health;
 use crate::layout::{Layout, raw_path, spool_path};
-use crate::live::LiveFile;
+use crate::live::{LiveFile, PIECES};
 use crate::record::Digest;
 use crate::recovery::Recovered;
 use crate::sealed::{self, Closed};
@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     pub(crate) last_digest: Digest,
     next_journal: Ahead,
     next_spool: Ahead,
+    /// There is little to write, so that nothing is reserved long before its need.
+    at_rest: bool,
     pub(crate) sealing: Arc<Sealing>,
     // The threads come last, so that they outlive nothing that they use.
     syncer: Worker,
@@ -72,6 +74,7 @@ impl Writer {
             last_digest: found.last_digest,
             next_journal: Ahead::default(),
             next_spool: Ahead::default(),
+            at_rest: false,
             sealing: Arc::new(sealing),
             syncer: Worker::start("journal-sync")?,
             preparer: Worker::start("journal-prepare")?,
@@ -104,12 +107,13 @@ impl Writer {
         self.journal.capacity.saturating_sub(self.journal.end)
     }
 
-    /// Octets that the next journal segment will still take.
+    /// Octets that the live journal segment and the next one will still take.
     pub(crate) fn next_journal_bytes(&self) -> u64 {
+        let rest = self.journal.capacity.saturating_sub(self.journal.reserved);
         if self.next_journal.is_asked_for() {
-            0
+            rest
         } else {
-            self.options.journal_segment_bytes
+            rest + self.options.journal_segment_bytes
         }
     }
 
@@ -222,14 +226,14 @@ impl Writer {
                 next
             }
             None => {
-                let bytes = self.options.journal_segment_bytes;
+                let bytes = self.reserved_at_first(self.options.journal_segment_bytes);
                 prepare(&*self.disk, &self.health, &self.prepared_journal(), &header, bytes)?
             }
         };
-        let next = self.put_in_place(&next, path, frame::HEADER, self.options.journal_segment_bytes)?;
+        let next = self.put_in_place(next, path, frame::HEADER, self.options.journal_segment_bytes)?;
         let old = std::mem::replace(&mut self.journal, next);
         if self.has_records() {
-            lock(&self.sealing.sizes).insert(self.journal_first, old.capacity);
+            lock(&self.sealing.sizes).insert(self.journal_first, old.reserved);
             lock(&self.sealing.waiting).push_back(Closed {
                 first_seq: self.journal_first,
                 last_seq: self.last_seq,
@@ -265,10 +269,10 @@ impl Writer {
                 &self.health,
                 &unfinished(&path),
                 &spool::header(segment),
-                bytes,
+                self.reserved_at_first(bytes),
             )?,
         };
-        let next = self.put_in_place(&next, path, spool::HEADER, bytes)?;
+        let next = self.put_in_place(next, path, spool::HEADER, bytes)?;
         self.spool.sync(&self.health)?;
         let Self { spool, health, .. } = self;
         spool
@@ -281,7 +285,12 @@ impl Writer {
         Ok(())
     }
 
-    fn put_in_place(&self, next: &Prepared, path: PathBuf, end: u64, capacity: u64) -> Result<LiveFile, CommitError> {
+    /// What is reserved of a segment that was not made ready ahead.
+    fn reserved_at_first(&self, bytes: u64) -> u64 {
+        if self.at_rest { bytes.div_ceil(PIECES) } else { bytes }
+    }
+
+    fn put_in_place(&self, next: Prepared, path: PathBuf, end: u64, capacity: u64) -> Result<LiveFile, CommitError> {
         let dir = path.parent().unwrap_or(&self.layout.root);
         self.disk
             .rename(&next.path, &path)
@@ -290,11 +299,11 @@ impl Writer {
             .sync_dir(dir)
             .map_err(|error| self.health.fail(dir, "syncing", error))?;
         Ok(LiveFile {
-            file: Arc::clone(&next.file),
+            file: next.file,
             path,
             end,
             capacity,
-            short: false,
+            reserved: next.len,
             dirty: false,
         })
     }
@@ -343,8 +352,47 @@ impl Writer {
         undone.err().unwrap_or(error)
     }
 
+    /// Gives space back that is reserved ahead, and reserves little from now on until [`wake`](Self::wake). A live spool
+    /// segment that holds much, of which less than a quarter is `needed`, is closed, so that it can be given back too.
+    pub(crate) fn rest(&mut self, needed: u64, pending: &mut Pending) -> Result<(), CommitError> {
+        self.health.check()?;
+        self.at_rest = true;
+        for next in [&mut self.next_journal, &mut self.next_spool] {
+            if let Some(Prepared { path, .. }) = next.take() {
+                // What cannot be removed is removed when the next one is made, or when the store is opened again.
+                let _ = self.disk.remove(&path);
+            }
+        }
+        let much = self.spool.end > self.spool.capacity.div_ceil(PIECES) * 2;
+        if much && needed.saturating_mul(4) < self.spool.end {
+            self.close_spool_segment(pending)?;
+        }
+        self.journal.give_back(&self.health)?;
+        self.spool.give_back(&self.health)
+    }
+
+    /// Makes the next segments ready ahead of their need again.
+    pub(crate) fn wake(&mut self) {
+        self.at_rest = false;
+    }
+
+    /// Goes on to the next spool segment behind an empty batch.
+    fn close_spool_segment(&mut self, pending: &mut Pending) -> Result<(), CommitError> {
+        self.sync()?;
+        pending.reset(self.position(), self.spool_end());
+        if frame::span(pending.frame.len()) > self.journal_room() {
+            self.roll()?;
+        }
+        pending.begin_segment();
+        self.write(pending, false)?;
+        self.sync()
+    }
+
     /// Has the next segments made ready once the live ones are half full.
     fn look_ahead(&mut self) {
+        if self.at_rest {
+            return;
+        }
         if self.journal.end > self.journal.capacity / 2 && !self.next_journal.is_asked_for() {
             let (disk, health, path) = (
                 Arc::clone(&self.disk),

@@ -70,6 +70,52 @@ async fn segments_that_nobody_needs_are_removed() {
     running.start().unwrap().shutdown().await;
 }
 
+/// Octets of the files in a folder whose names end so.
+fn octets(dir: &Path, suffix: &str) -> u64 {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let of_kind = files.filter(|file| file.file_name().to_string_lossy().ends_with(suffix));
+    // One that vanishes meanwhile takes nothing.
+    of_kind
+        .map(|file| file.metadata().map_or(0, |metadata| metadata.len()))
+        .sum()
+}
+
+#[tokio::test]
+async fn a_drained_queue_leaves_what_is_needed_on_the_disk_and_little_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = Running::new(dir.path());
+    running.settings.retention_bodies = SignedDuration::ZERO;
+    let engine = running.region().await;
+    accept(&engine, 0..60).await;
+    let (spool, journal) = (dir.path().join("spool"), dir.path().join("journal"));
+    assert!(octets(&spool, "") > 60 * 8192);
+    while let Some(delivery) = take(&engine).await {
+        acknowledge(&engine, &delivery).await;
+    }
+    let store = &running.settings.store;
+    let little = |segment: u64| segment / 8;
+    until(&engine, "the disk is given back", || {
+        octets(&spool, "") <= engine.gauges().spool_needed_bytes + little(store.spool_segment_bytes)
+    })
+    .await;
+    assert!(engine.gauges().spool_needed_bytes < 60 * 500, "notes of the exchanges");
+    until(&engine, "the journal is as long as its records", || {
+        let live = octets(&journal, ".journal");
+        octets(&journal, ".tmp") == 0 && live < store.journal_segment_bytes && live == engine.gauges().journal_bytes
+    })
+    .await;
+    accept(&engine, 60..100).await;
+    engine.shutdown().await;
+    let engine = running.start().unwrap();
+    for n in 60..100 {
+        let delivery = take(&engine).await.unwrap();
+        assert_eq!(engine.body(delivery.parts[0]).await.unwrap(), body(n));
+        acknowledge(&engine, &delivery).await;
+    }
+    assert!(take(&engine).await.is_none());
+    engine.shutdown().await;
+}
+
 #[tokio::test]
 async fn survivors_of_a_mostly_dead_segment_are_copied_forward_and_stay_readable() {
     let dir = tempfile::tempdir().unwrap();

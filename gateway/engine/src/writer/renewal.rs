@@ -1,21 +1,60 @@
-//! Having the index written anew, beside the writer.
+//! What waits for a quiet moment: the index written anew beside the writer, and space that is reserved for nothing given
+//! back.
 
 use std::sync::Arc;
 
+use crate::gaps;
 use crate::panics::Worker;
 use crate::room;
 use crate::shared::Shared;
+use crate::state::State;
+use crate::work::Failure;
 
 use super::Writer;
 
 /// Records between two ticks up to which a moment is quiet.
 const QUIET: u64 = 100;
+/// Quiet moments in a row after which it is believed that there is little to do.
+const CALM: u32 = 10;
 
 impl Writer {
-    /// Has the index written anew when it takes much more of the disk than its rows, and there is room for two of it.
-    pub(super) fn renew_index(&mut self) {
+    /// Whether little happened since the last tick.
+    pub(super) fn is_quiet(&mut self) -> bool {
         let last = self.store.last_seq();
         let quiet = last - std::mem::replace(&mut self.house.seen_seq, last) <= QUIET;
+        self.house.calm = if quiet { self.house.calm.saturating_add(1) } else { 0 };
+        quiet
+    }
+
+    /// Gives back what the store has reserved, as long as there is little to do.
+    pub(super) fn rest_store(&mut self) -> Result<(), String> {
+        if self.house.calm < CALM {
+            self.store.wake();
+            return Ok(());
+        }
+        if self.house.no_space {
+            return Ok(());
+        }
+        let state = State::new(&*self.shared.index);
+        let live = self.store.mark().spool_segment;
+        let needed = if gaps::keep_spool(&state).map_err(|error| error.to_string())? {
+            u64::MAX
+        } else {
+            let row = state.needed(live).map_err(|error| error.to_string())?;
+            row.map_or(0, |row| row.octets)
+        };
+        match self.store.rest(needed).map_err(Failure::from) {
+            Ok(()) => Ok(()),
+            Err(Failure::NoSpace(why)) => {
+                self.no_space(&why);
+                Ok(())
+            }
+            Err(Failure::Fatal(why)) => Err(why),
+        }
+    }
+
+    /// Has the index written anew when it takes much more of the disk than it could, and there is room for two of it.
+    pub(super) fn renew_index(&mut self, quiet: bool) {
         let Shared { index, settings, .. } = &*self.shared;
         if self.house.no_space {
             return index.give_up_renewal();

@@ -22,6 +22,8 @@ enum Action {
     /// One of the closed spool segments is removed.
     Remove(prop::sample::Index),
     Snapshot,
+    /// Little is to be done, and so many octets of the live spool segment are needed; or much.
+    Rest(Option<u64>),
     /// So many octets are left from now on, or no limit.
     Space(Option<usize>),
     /// The store is closed in order, or dropped, and opened again.
@@ -37,6 +39,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Seal),
         2 => any::<prop::sample::Index>().prop_map(Action::Remove),
         1 => Just(Action::Snapshot),
+        2 => prop::option::weighted(0.8, 0..2000_u64).prop_map(Action::Rest),
         1 => prop::option::of(0..9000_usize).prop_map(Action::Space),
         1 => any::<bool>().prop_map(|orderly| Action::Reopen { orderly }),
     ]
@@ -128,6 +131,10 @@ impl Done {
                     Err(other) => panic!("{other}"),
                 }
             }
+            Action::Rest(Some(needed)) => {
+                has_space(store.rest(*needed));
+            }
+            Action::Rest(None) => store.wake(),
             Action::Space(left) => disk.set_space(left.map(|left| disk.used() + left)),
             Action::Reopen { orderly } => {
                 disk.set_space(None);

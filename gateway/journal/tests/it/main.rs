@@ -12,4 +12,5 @@ mod gap;
 mod model;
 mod reading;
 mod recovery;
+mod rest;
 mod snapshots;

@@ -2,6 +2,7 @@
 
 use journal::{Position, SnapshotError, SnapshotReader, Snapshots};
 
+use crate::basics::accept;
 use crate::disk::{MemDisk, OpenStore as _};
 
 fn position(seq: u64) -> Position {
@@ -97,6 +98,43 @@ fn two_are_kept() {
         snapshots.latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap().position(),
         position(13)
     );
+}
+
+#[test]
+fn an_older_one_goes_only_if_they_are_large_and_the_journal_is_whole() {
+    let disk = MemDisk::default();
+    let mut store = disk.open_store().unwrap().store;
+    accept(&mut store, 1, 10).unwrap();
+    store.seal().unwrap();
+    let there = || disk.paths(".snapshot").len();
+    let save_two = |snapshots: &Snapshots| {
+        for seq in [5, 8] {
+            save(snapshots, seq).unwrap();
+        }
+        assert_eq!(there(), 2);
+    };
+    save_two(&store.snapshots());
+    let together = store.sizes().snapshot_bytes;
+    assert_eq!(store.remove_older_snapshots(8, together).unwrap(), 0);
+    let given_back = store.remove_older_snapshots(8, together - 1).unwrap();
+    assert_eq!((there(), together - store.sizes().snapshot_bytes), (1, given_back));
+    assert!(given_back > 0);
+    let left = store.snapshots().latest(u64::MAX, &|_| Ok(true)).unwrap().unwrap();
+    assert_eq!(left.position(), position(8));
+
+    // The segment is sealed for certain when the store has been closed.
+    drop(store);
+    let mut store = disk.open_store().unwrap().store;
+    assert!(store.remove_oldest_segment(1).unwrap().is_some());
+    save_two(&store.snapshots());
+    assert_eq!(
+        store.remove_older_snapshots(8, 0).unwrap(),
+        0,
+        "nothing else tells of what is gone"
+    );
+    drop(store);
+    let store = disk.open_store().unwrap().store;
+    assert_eq!((store.remove_older_snapshots(8, 0).unwrap(), there()), (0, 2));
 }
 
 #[test]
