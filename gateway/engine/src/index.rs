@@ -19,13 +19,13 @@ use serde::{Deserialize, Serialize};
 use sled::IVec;
 
 use crate::error::IndexError;
-use crate::pages;
+use crate::pages::{self, Growth};
 use crate::snapshot::Dump;
 use crate::state::{Overlay, Rows, decode};
 use renew::{Copy, Renewals};
 
 /// Format of keys and values; an index of another format is built anew.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 // Keys of rows begin with a letter.
 const FORMAT_KEY: &[u8] = b"\0format";
 const POSITION_KEY: &[u8] = b"\0position";
@@ -45,6 +45,8 @@ pub(crate) struct Index {
     dir: PathBuf,
     /// Octets of the rows in their pages.
     row_bytes: AtomicU64,
+    /// The same if no page was packed.
+    plain_bytes: AtomicU64,
     dump: Mutex<Option<Dump>>,
     copy: Mutex<Option<Copy>>,
     renewals: Mutex<Renewals>,
@@ -57,6 +59,8 @@ struct StoredPosition {
     digest: [u8; 32],
     /// Octets of the rows in their pages.
     row_bytes: u64,
+    /// The same if no page was packed.
+    plain_bytes: u64,
 }
 
 impl Index {
@@ -99,6 +103,7 @@ impl Index {
             db: RwLock::new(Some(db)),
             dir: dir.to_owned(),
             row_bytes: AtomicU64::new(0),
+            plain_bytes: AtomicU64::new(0),
             dump: Mutex::new(None),
             copy: Mutex::new(None),
             renewals: Mutex::default(),
@@ -106,6 +111,7 @@ impl Index {
         };
         if let Some(stored) = index.stored_position()? {
             index.row_bytes.store(stored.row_bytes, Ordering::Relaxed);
+            index.plain_bytes.store(stored.plain_bytes, Ordering::Relaxed);
         }
         Ok(index)
     }
@@ -117,9 +123,12 @@ impl Index {
 
     /// What is read cannot be relied on any more: this session must end, and the next one builds the index anew.
     pub(crate) fn doubt(&self, why: &str) {
-        if self.damage.set(why.to_owned()).is_err() {
-            return;
+        if self.damage.set(why.to_owned()).is_ok() {
+            self.mark_doubted(why);
         }
+    }
+
+    fn mark_doubted(&self, why: &str) {
         if let Err(error) = std::fs::write(self.dir.join(DOUBTED), why) {
             tracing::error!(%error, why, "the index is damaged and cannot be marked so: remove its folder");
         }
@@ -181,29 +190,61 @@ impl Index {
         if let Some(dump) = dump.as_mut() {
             self.watched(|| dump.save(&tree, overlay))?;
         }
-        if let Some(Err(error)) = copy.as_ref().map(|copy| copy.follow(overlay)) {
-            tracing::warn!(%error, "the index is not written anew");
-            *copy = None;
-        }
-        self.watched(|| self.write_to(&tree, overlay, Some(position)))
+        let failed = match copy.as_ref().map(|copy| copy.follow(overlay)) {
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the index is not written anew");
+                copy.take()
+            }
+            _ => None,
+        };
+        self.watched(|| self.change(&tree, overlay, Some(position)))?;
+        drop((dump, copy));
+        // Closing its files takes time, in which others go on.
+        drop(failed);
+        Ok(())
     }
 
     /// Changes rows, and the position if there is one.
     fn write(&self, overlay: &Overlay, position: Option<Position>) -> Result<(), IndexError> {
-        self.write_to(&self.tree()?, overlay, position)
+        self.change(&self.tree()?, overlay, position)
     }
 
-    fn write_to(&self, tree: &sled::Tree, overlay: &Overlay, position: Option<Position>) -> Result<(), IndexError> {
+    fn change(&self, tree: &sled::Tree, overlay: &Overlay, position: Option<Position>) -> Result<(), IndexError> {
         let mut batch = sled::Batch::default();
         let growth = pages::change(tree, overlay, &mut batch)?;
-        let row_bytes = self.row_bytes().saturating_add_signed(growth);
+        self.write_to(tree, batch, growth, position)
+    }
+
+    /// Adds rows in order, all of which come after every row that is there, in packed pages; and the position, if there is
+    /// one.
+    pub(crate) fn append(&self, rows: &[(IVec, IVec)], position: Option<Position>) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        let growth = pages::append(rows, &mut batch)?;
+        self.write_to(&self.tree()?, batch, growth, position)
+    }
+
+    fn write_to(
+        &self,
+        tree: &sled::Tree,
+        mut batch: sled::Batch,
+        growth: Growth,
+        position: Option<Position>,
+    ) -> Result<(), IndexError> {
+        let row_bytes = self.row_bytes().saturating_add_signed(growth.stored);
+        let plain_bytes = self.plain_bytes().saturating_add_signed(growth.plain);
         if let Some(Position { seq, digest }) = position {
-            let stored = StoredPosition { seq, digest, row_bytes };
+            let stored = StoredPosition {
+                seq,
+                digest,
+                row_bytes,
+                plain_bytes,
+            };
             let value = postcard::to_stdvec(&stored).expect("rows are plain data, which postcard can write");
             batch.insert(POSITION_KEY, value);
         }
         tree.apply_batch(batch)?;
         self.row_bytes.store(row_bytes, Ordering::Relaxed);
+        self.plain_bytes.store(plain_bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -232,6 +273,11 @@ impl Index {
     /// Octets of the rows in their pages.
     pub(crate) fn row_bytes(&self) -> u64 {
         self.row_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Octets of the rows in their pages if none was packed.
+    fn plain_bytes(&self) -> u64 {
+        self.plain_bytes.load(Ordering::Relaxed)
     }
 
     /// The dump that is being made, if any; applying waits while this is held.

@@ -7,16 +7,20 @@
 //! A page holds rows of one family (first octet of the key), from its own key up to the key of the next page. Splitting
 //! keeps that true; a page that has become empty is removed, a small one stays as it is.
 //!
-//! A page's octets are `[shared u8][rest u16][value u32] rest value` for each row, in the order of the keys: the key is
+//! The octets of its rows are `[shared u8][rest u16][value u32] rest value` for each, in the order of the keys: the key is
 //! the first `shared` octets of the page's own key, then `rest`.
 
+mod packed;
+
 use std::cmp::Ordering;
-use std::ops::{Bound, Range};
+use std::ops::{AddAssign, Bound, Range, SubAssign};
 
 use sled::{Batch, IVec, Tree};
 
 use crate::error::IndexError;
 use crate::state::{Overlay, bad_row};
+
+pub(crate) use packed::append;
 
 /// Octets beyond which a page is divided.
 const PAGE: usize = 1024;
@@ -30,6 +34,7 @@ pub(crate) fn get(tree: &Tree, key: &[u8]) -> Result<Option<IVec>, IndexError> {
     let Some((lower, page)) = page_of(tree, key)? else {
         return Ok(None);
     };
+    let page = packed::rows(&lower, &page)?;
     let mut rows = Rows::new(&lower, &page);
     while let Some(row) = rows.next()? {
         match row.compare(key) {
@@ -52,14 +57,48 @@ pub(crate) fn from(tree: &Tree, from: &[u8]) -> Result<Scan, IndexError> {
     })
 }
 
+/// By how many octets pages grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Growth {
+    /// As they are stored.
+    pub(crate) stored: i64,
+    /// As they would be if none was packed.
+    pub(crate) plain: i64,
+}
+
+impl Growth {
+    /// What a page occupies.
+    fn of(own: &[u8], page: &[u8]) -> Self {
+        let octets = |page: usize| i64::try_from(own.len() + page).expect("a page is some kilobytes at most");
+        Self {
+            stored: octets(page.len()),
+            plain: octets(packed::rows_len(page)),
+        }
+    }
+}
+
+impl AddAssign for Growth {
+    fn add_assign(&mut self, other: Self) {
+        self.stored += other.stored;
+        self.plain += other.plain;
+    }
+}
+
+impl SubAssign for Growth {
+    fn sub_assign(&mut self, other: Self) {
+        self.stored -= other.stored;
+        self.plain -= other.plain;
+    }
+}
+
 /// Adds to the batch what the changed rows make of their pages. Tells by how many octets they grow.
-pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Result<i64, IndexError> {
+pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Result<Growth, IndexError> {
     let changes: Vec<Change<'_>> = changes
         .iter()
         .map(|(key, value)| (key.as_slice(), value.as_deref()))
         .collect();
     let mut rest = changes.as_slice();
-    let mut growth = 0;
+    let mut growth = Growth::default();
     let mut buffers = Buffers::default();
     while let Some((first, _)) = rest.first() {
         let page = page_of(tree, first)?;
@@ -72,19 +111,23 @@ pub(crate) fn change(tree: &Tree, changes: &Overlay, batch: &mut Batch) -> Resul
             },
         };
         let (mine, others) = rest.split_at(end);
-        let (own, octets) = page.as_ref().map_or((&[][..], &[][..]), |(own, octets)| (own, octets));
-        growth -= size(own, octets);
         let mut merged = Merged::new(&mut buffers);
-        merged.merge(Rows::new(own, octets), mine)?;
-        growth += merged.write(page.as_ref().map(|_| own), batch);
+        let written = match page {
+            Some((own, page)) => {
+                growth -= Growth::of(&own, &page);
+                let octets = packed::rows(&own, &page)?;
+                merged.merge(Rows::new(&own, &octets), mine)?;
+                merged.write(Some(&own), batch)
+            }
+            None => {
+                merged.merge(Rows::new(&[], &[]), mine)?;
+                merged.write(None, batch)
+            }
+        };
+        growth += written;
         rest = others;
     }
     Ok(growth)
-}
-
-/// What a page occupies.
-fn size(own: &[u8], octets: &[u8]) -> i64 {
-    i64::try_from(own.len() + octets.len()).expect("a page is some kilobytes at most")
 }
 
 /// Whether a page can hold a row with this key: keys of rows begin with a letter and are some hundred octets long at most.
@@ -94,6 +137,10 @@ pub(crate) fn can_hold(key: &[u8]) -> bool {
 
 /// For the fuzz target `snapshot_row`: octets as a page are read to an end, and a row that a page can hold is found in it.
 pub(crate) fn fuzz_body(key: &[u8], value: &[u8]) {
+    let page = IVec::from(value);
+    if let Ok(octets) = packed::rows(key, &page) {
+        assert_eq!(octets.len(), packed::rows_len(&page));
+    }
     let mut rows = Rows::new(key, value);
     while let Ok(Some(row)) = rows.next() {
         assert!(row.value.len() < value.len());
@@ -227,7 +274,7 @@ impl<'b, 'v> Merged<'b, 'v> {
 
     /// Puts the rows into pages, all of about the same size; the first one keeps the key that it had. Tells what they
     /// occupy.
-    fn write(self, own: Option<&[u8]>, batch: &mut Batch) -> i64 {
+    fn write(self, own: Option<&[u8]>, batch: &mut Batch) -> Growth {
         let Self {
             buffers: Buffers { keys, page },
             rows,
@@ -239,17 +286,18 @@ impl<'b, 'v> Merged<'b, 'v> {
             batch.remove(own);
         }
         let mut own = own;
-        let mut written = 0;
+        let mut written = Growth::default();
         let mut rows = rows.iter().peekable();
         while let Some((first, _)) = rows.peek() {
             let own = own.take().unwrap_or(&keys[first.clone()]);
             page.clear();
+            page.push(packed::PLAIN);
             let mut filled = 0;
             while let Some(row) = rows.next_if(|row| filled == 0 || filled + row_size(row) / 2 <= wanted) {
                 filled += row_size(row);
                 put(page, own, &keys[row.0.clone()], row.1);
             }
-            written += size(own, page);
+            written += Growth::of(own, page);
             batch.insert(own, page.as_slice());
         }
         written
@@ -292,7 +340,8 @@ impl Scan {
                     return Ok(None);
                 };
                 if is_row(&lower) {
-                    self.page = Some((lower, page, 0));
+                    let rows = packed::rows(&lower, &page)?;
+                    self.page = Some((lower, rows, 0));
                 }
                 continue;
             };
@@ -349,15 +398,33 @@ mod tests {
 
     fn apply(tree: &Tree, changes: &Overlay) {
         let mut batch = Batch::default();
-        let before = occupied(tree);
-        let growth = change(tree, changes, &mut batch).unwrap();
+        let mut grown = occupied(tree);
+        grown += change(tree, changes, &mut batch).unwrap();
         tree.apply_batch(batch).unwrap();
-        assert_eq!(occupied(tree) - before, growth);
+        assert_eq!(occupied(tree), grown);
     }
 
-    fn occupied(tree: &Tree) -> i64 {
-        let pages = tree.iter().map(Result::unwrap).filter(|(own, _)| is_row(own));
-        pages.map(|(own, octets)| size(&own, &octets)).sum()
+    fn occupied(tree: &Tree) -> Growth {
+        let mut occupied = Growth::default();
+        for (own, page) in tree.iter().map(Result::unwrap).filter(|(own, _)| is_row(own)) {
+            occupied += Growth::of(&own, &page);
+        }
+        occupied
+    }
+
+    /// A tree with the same rows, in packed pages.
+    fn repacked(old: &Tree) -> (tempfile::TempDir, sled::Db) {
+        let (dir, db) = tree();
+        db.insert(b"\0about", b"the index itself").unwrap();
+        let rows: Vec<_> = from(old, &[]).unwrap().map(Result::unwrap).collect();
+        let mut grown = Growth::default();
+        for some in rows.chunks(7) {
+            let mut batch = Batch::default();
+            grown += append(some, &mut batch).unwrap();
+            db.apply_batch(batch).unwrap();
+        }
+        assert_eq!(occupied(&db), grown);
+        (dir, db)
     }
 
     fn rows(tree: &Tree, start: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -384,10 +451,13 @@ mod tests {
                 1..20,
             )
         ) {
-            let (_dir, db) = tree();
+            let (mut _dir, mut db) = tree();
             db.insert(b"\0about", b"the index itself").unwrap();
             let mut model = BTreeMap::new();
-            for batch in batches {
+            for (number, batch) in batches.into_iter().enumerate() {
+                if number % 4 == 3 {
+                    (_dir, db) = repacked(&db);
+                }
                 let changes: Overlay =
                     batch.into_iter().map(|(key, len)| (key, len.map(|len| vec![7; len]))).collect();
                 apply(&db, &changes);
@@ -432,6 +502,33 @@ mod tests {
     }
 
     #[test]
+    fn packed_pages_take_much_less_until_they_are_changed() {
+        let (_dir, db) = tree();
+        let row = |n: u32, value: &str| {
+            (
+                [b"m", n.to_be_bytes().as_slice()].concat(),
+                Some(value.as_bytes().to_vec()),
+            )
+        };
+        let text = "CONSUMER1 PROVIDER1 urn://packed/pages";
+        for batch in 0..20 {
+            apply(&db, &(0..50).map(|n| row(batch * 50 + n, text)).collect());
+        }
+        let (_dir, packed) = repacked(&db);
+        let all = rows(&db, b"m");
+        assert_eq!(rows(&packed, b"m"), all);
+        let (before, after) = (occupied(&db), occupied(&packed));
+        assert!(after.stored * 2 < before.stored, "{after:?}, {before:?}");
+        assert!(after.plain * 10 > before.plain * 9 && after.plain > after.stored);
+        apply(&packed, &(0..1000).step_by(2).map(|n| row(n, text)).collect());
+        assert_eq!(rows(&packed, b"m"), all);
+        assert!(
+            occupied(&packed).stored * 10 > before.stored * 9,
+            "they are plain again"
+        );
+    }
+
+    #[test]
     fn a_scan_goes_on_when_its_page_is_divided_meanwhile() {
         let (_dir, db) = tree();
         let row = |n: u8| (vec![b'm', n], Some(vec![n; 200]));
@@ -453,6 +550,27 @@ mod tests {
             db.insert(b"ma", &page[..len]).unwrap();
             assert!(get(&db, b"ma").is_err());
             assert!(from(&db, b"m").unwrap().next().unwrap().is_err());
+        }
+    }
+
+    #[test]
+    fn a_damaged_packed_page_is_an_error() {
+        let (_dir, db) = tree();
+        let row = |n: u8| (IVec::from([b'm', n].as_slice()), IVec::from([7; 99].as_slice()));
+        let mut batch = Batch::default();
+        append(&(0..9).map(row).collect::<Vec<_>>(), &mut batch).unwrap();
+        db.apply_batch(batch).unwrap();
+        let (own, page) = db.first().unwrap().unwrap();
+        assert!(page.len() < 200, "it is packed");
+        for len in 0..page.len() {
+            db.insert(&own, &page[..len]).unwrap();
+            assert!(get(&db, &[b'm', 3]).is_err());
+        }
+        for at in 0..3 {
+            let mut damaged = page.to_vec();
+            damaged[at] ^= 0xff;
+            db.insert(&own, damaged).unwrap();
+            assert!(get(&db, &[b'm', 3]).is_err());
         }
     }
 }

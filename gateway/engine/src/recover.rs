@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use journal::disk::Disk;
 use journal::read::{Filter, Records};
 use journal::{Cut, Opened, Position, ReadError, Record, SnapshotError, SnapshotReader, Store};
+use sled::IVec;
 
 use crate::apply::apply;
 use crate::error::{IndexError, StartError};
@@ -514,19 +515,22 @@ fn from_snapshot(index: &Index, journal: &impl History, before: u64) -> Result<O
         tracing::warn!(damaged, "a snapshot was passed over");
     }
     let position = snapshot.position();
-    let mut overlay = Overlay::new();
+    let mut rows = Vec::with_capacity(COPY_BATCH);
+    let mut last = IVec::default();
     for row in snapshot {
         let (key, value) = row.map_err(|error| IndexError::Files(error.to_string()))?;
-        if !pages::can_hold(&key) {
+        if !pages::can_hold(&key) || *last >= *key {
             let key = hex::encode(&key[..key.len().min(64)]);
             return Err(IndexError::Row { key }.into());
         }
-        overlay.insert(key, Some(value));
-        if overlay.len() >= COPY_BATCH {
-            index.apply(&std::mem::take(&mut overlay), position)?;
+        last = IVec::from(key);
+        rows.push((last.clone(), IVec::from(value)));
+        if rows.len() >= COPY_BATCH {
+            index.append(&rows, Some(position))?;
+            rows.clear();
         }
     }
-    index.apply(&overlay, position)?;
+    index.append(&rows, Some(position))?;
     Ok(Some(position))
 }
 

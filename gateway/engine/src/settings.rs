@@ -47,8 +47,8 @@ pub struct Settings {
     pub copy_forward_below_percent: u8,
     /// Octets that sled may cache (a hint to it).
     pub index_cache_bytes: u64,
-    /// An index that takes so much more of the disk than twice its rows is written anew in a quiet moment; with twice
-    /// as much of it at any moment.
+    /// An index that takes so much more of the disk than a fifth beyond what it would take when freshly written is written
+    /// anew in a quiet moment; when it takes several times as much, at any moment.
     pub index_renew_above: u64,
     /// How often a signed checkpoint is written while there are new records.
     pub checkpoint_every: SignedDuration,
@@ -91,7 +91,7 @@ impl Settings {
             retention_rules: Vec::new(),
             copy_forward_below_percent: 25,
             index_cache_bytes: 8 << 20,
-            index_renew_above: 32 << 20,
+            index_renew_above: 16 << 20,
             checkpoint_every: SignedDuration::from_mins(10),
             seal_after: None,
             clock_trusted_for: DAY * 7,

@@ -19,13 +19,22 @@ use super::{Index, lock};
 
 /// Rows per chunk: a batch waits at most for the copying of these.
 const CHUNK: usize = 500;
-/// An index is worth the effort when its files are more than so many times as large as what it holds, and some more.
-const BLOATED: u64 = 2;
+/// While there is much to do, files are put up with that are so many times as large as in a quiet moment.
+const BUSY: u64 = 4;
+/// What a freshly written index takes of the disk for a thousand octets of rows, as long as it was not measured: packed
+/// pages take a third of them, and sled nearly twice of that.
+const USUAL: Fresh = Fresh(600);
+/// What it takes at most, if nothing can be packed.
+const MOST: Fresh = Fresh(2000);
+/// Octets that sled takes for nothing.
+const EMPTY: u64 = 2 << 20;
 
 /// How long copying rests between two chunks at least, so that the writer gets its turn: the lock is not a fair one.
 const PAUSE: Duration = Duration::from_millis(1);
 /// After a renewal that came to nothing the next one is not tried sooner.
 const REST: Duration = Duration::from_secs(600);
+/// After a renewal so many times its duration passes before the next one.
+const SHARE: u32 = 10;
 
 /// What is remembered of renewals.
 #[derive(Debug, Default)]
@@ -38,18 +47,21 @@ pub(super) struct Renewals {
     over: bool,
 }
 
-/// A freshly written index, in octets.
+/// What a freshly written index takes of the disk for a thousand octets of rows that are not packed.
 #[derive(Debug, Clone, Copy)]
-struct Fresh {
-    disk: u64,
-    rows: u64,
-}
+struct Fresh(u64);
 
 impl Fresh {
-    /// Whether an index has become larger by a fifth than this one would be with as many rows.
-    fn is_outgrown(self, disk: u64, rows: u64) -> bool {
-        let product = |a: u64, b: u64, times: u128| u128::from(a) * u128::from(b) * times;
-        product(disk, self.rows, 5) >= product(self.disk, rows, 6)
+    fn measured(disk: u64, plain: u64) -> Self {
+        match plain {
+            0 => USUAL,
+            plain => Self((disk.saturating_sub(EMPTY).saturating_mul(1000) / plain).min(MOST.0)),
+        }
+    }
+
+    /// The disk that so many octets of rows would take.
+    fn expected(self, plain: u64) -> u64 {
+        plain.saturating_mul(self.0) / 1000
     }
 }
 
@@ -86,29 +98,30 @@ pub(crate) struct Renewed {
 }
 
 impl Index {
-    /// Whether the files are larger than what they hold by so much that they should be written anew. sled leaves segments
-    /// alone of which half is in use, so that a copy takes nearly twice of what it holds: the next one is made when the
-    /// files have grown by a fifth against their rows since. While there is much to do, twice as much is put up with:
-    /// everybody waits while the copy is opened in its place, for a second or two if it holds a million messages.
+    /// Whether the files are so large that they should be written anew: by a fifth larger than a fresh index with these
+    /// rows, and some more. sled leaves segments alone of which half is in use, so that a copy takes nearly twice of what
+    /// it holds, too. While there is much to do, several times as much is put up with: the writer waits while the copy is
+    /// opened in its place.
     pub(crate) fn is_bloated(&self, above: u64, quiet: bool) -> Result<bool, IndexError> {
         let renewals = self.renewals();
         if renewals.rest.is_some_and(|until| Instant::now() < until) {
             return Ok(false);
         }
-        let (disk, rows) = (self.disk_bytes()?, self.row_bytes());
-        let limit = above.saturating_add(rows.saturating_mul(BLOATED));
-        let limit = if quiet { limit } else { limit.saturating_mul(2) };
-        Ok(disk > limit && renewals.fresh.is_none_or(|fresh| fresh.is_outgrown(disk, rows)))
+        let expected = renewals.fresh.unwrap_or(USUAL).expected(self.plain_bytes());
+        let limit = above.saturating_add(expected + expected / 5);
+        let limit = if quiet { limit } else { limit.saturating_mul(BUSY) };
+        Ok(self.disk_bytes()? > limit)
     }
 
     /// Octets that a renewal may take beside the index.
     pub(crate) fn renewal_bytes(&self) -> u64 {
-        self.row_bytes().saturating_mul(BLOATED + 1)
+        EMPTY + MOST.expected(self.plain_bytes())
     }
 
     /// Writes the index anew; `None` if it was told to give up.
     pub(crate) fn renew(&self, data_dir: &Path, cache_bytes: u64) -> Result<Option<Renewed>, IndexError> {
         let place = Place::new(data_dir);
+        let since = Instant::now();
         // Whatever ends this early.
         self.rest();
         let before = self.disk_bytes()?;
@@ -123,13 +136,9 @@ impl Index {
         }
         place.remove_old()?;
         let after = self.disk_bytes()?;
-        *self.renewals() = Renewals {
-            fresh: Some(Fresh {
-                disk: after,
-                rows: self.row_bytes(),
-            }),
-            ..Renewals::default()
-        };
+        let mut renewals = self.renewals();
+        renewals.fresh = Some(Fresh::measured(after, self.plain_bytes()));
+        renewals.rest = Some(Instant::now() + since.elapsed() * SHARE);
         Ok(Some(Renewed { before, after }))
     }
 
@@ -199,8 +208,7 @@ impl Index {
             return Ok(Step::Whole);
         };
         let reached = [last.as_ref(), &[0]].concat();
-        let rows = rows.iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
-        copy.draft.write(&rows.collect(), None)?;
+        copy.draft.append(&rows, None)?;
         copy.reached = reached;
         Ok(Step::Copied)
     }
@@ -214,8 +222,8 @@ impl Index {
         Ok(true)
     }
 
-    /// Puts the whole copy in the place of the index; nothing is applied, and nobody reads, meanwhile. If that fails, the
-    /// index goes on as it was.
+    /// Puts the whole copy in the place of the index; nothing is applied meanwhile, and who reads goes on with the old
+    /// one. If that fails, the index goes on as it was.
     fn take_place(&self, place: &Place, cache_bytes: u64) -> Result<bool, IndexError> {
         let mut guard = self.copy();
         let Some(Copy { draft, .. }) = guard.take() else {
@@ -227,13 +235,18 @@ impl Index {
         draft.write(&Overlay::new(), Some(position))?;
         draft.flush()?;
         drop(draft);
+        let fresh = place.swap(cache_bytes)?;
+        if let Some(why) = self.damage() {
+            // The mark went away with the old folder.
+            self.mark_doubted(why);
+        }
         let mut db = self.db.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         if db.is_none() {
             return Ok(false);
         }
-        let fresh = place.swap(cache_bytes)?;
         // Its pages are filled otherwise.
         self.row_bytes.store(fresh.row_bytes(), Ordering::Relaxed);
+        self.plain_bytes.store(fresh.plain_bytes(), Ordering::Relaxed);
         let old = std::mem::replace(&mut *db, fresh.into_db());
         drop(db);
         drop(guard);
@@ -353,15 +366,21 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_was_fresh_when_it_was_full_is_bloated_when_it_is_empty() {
-        let full = Fresh { disk: 650, rows: 350 };
-        assert!(!full.is_outgrown(650, 350) && !full.is_outgrown(700, 370));
-        assert!(full.is_outgrown(800, 350));
-        assert!(
-            full.is_outgrown(650, 20),
-            "the files are as large as before, the rows are gone"
+    fn what_a_fresh_index_took_tells_what_another_would() {
+        const MB: u64 = 1 << 20;
+        let measured = Fresh::measured(62 * MB, 100 * MB);
+        assert_eq!(measured.expected(100 * MB), 60 * MB);
+        assert_eq!(
+            measured.expected(10 * MB),
+            6 * MB,
+            "the files of a full one, and most rows are gone"
         );
-        assert!(full.is_outgrown(650, 0));
+        assert_eq!(measured.expected(0), 0);
+        // A nearly empty one says nothing about a full one.
+        let empty = Fresh::measured(MB, 1000);
+        assert_eq!(empty.expected(100 * MB), 0);
+        assert_eq!(Fresh::measured(10 * MB, 1000).expected(MB), 2 * MB);
+        assert_eq!(Fresh::measured(MB, 0).expected(1000), USUAL.expected(1000));
     }
 
     #[test]
@@ -384,7 +403,7 @@ mod tests {
         }
         index.apply(&[row(7, Some(vec![3]))].into(), at(200)).unwrap();
         index.flush().unwrap();
-        let above = index.disk_bytes().unwrap() - index.row_bytes() * BLOATED - 1;
+        let above = index.disk_bytes().unwrap() - index.plain_bytes() * 2 - 1;
         assert!(index.is_bloated(above, true).unwrap());
         assert!(
             !index.is_bloated(above, false).unwrap(),
@@ -394,10 +413,41 @@ mod tests {
         assert!(renewed.after * 2 < renewed.before, "{renewed:?}");
         assert!(
             !index.is_bloated(0, true).unwrap(),
-            "what was just written is not written again"
+            "what was just written is not written again at once"
         );
+        index.renewals().rest = None;
+        assert!(!index.is_bloated(renewed.after, true).unwrap());
         assert_eq!(rows(&index), [row(7, None)].map(|(key, _)| (key, vec![3])));
         let place = Place::new(dir.path());
         assert!(!place.draft.exists() && !place.old.exists());
+    }
+
+    #[test]
+    fn a_renewed_index_takes_much_less_of_the_disk_and_is_read_and_changed_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(dir.path());
+        let row = |n: u32, end: &str| {
+            let value = format!("CONSUMER{} PROVIDER{} kind-{} {end}", n % 8, n % 8, n % 3);
+            ([b"m", n.to_be_bytes().as_slice()].concat(), Some(value.into_bytes()))
+        };
+        const ROWS: u32 = 60_000;
+        for batch in 0..ROWS / 200 {
+            let rows = (0..200).map(|n| row(batch * 200 + n, "waits"));
+            index.apply(&rows.collect(), at(u64::from(batch) + 1)).unwrap();
+        }
+        let before = rows(&index);
+        let plain = index.row_bytes();
+        assert!(index.plain_bytes() * 100 > plain * 99, "none is packed yet");
+        let renewed = index.renew(dir.path(), CACHE).unwrap().unwrap();
+        assert!(renewed.after * 2 < renewed.before, "{renewed:?}");
+        assert!(index.row_bytes() * 2 < plain);
+        assert_eq!(rows(&index), before);
+        for n in (0..ROWS).step_by(997) {
+            index.apply(&[row(n, "ended")].into(), at(u64::from(n) + 1000)).unwrap();
+        }
+        for n in 0..ROWS {
+            let (key, value) = row(n, if n % 997 == 0 { "ended" } else { "waits" });
+            assert_eq!(index.get(&key).unwrap().map(|value| value.to_vec()), value);
+        }
     }
 }
