@@ -21,7 +21,9 @@ use report::{Life, Report};
 /// Part of the queue that serves as the short one.
 const SHORT: usize = 50;
 /// How long the disk may take to come back.
-const SETTLE: Duration = Duration::from_secs(120);
+const SETTLE: Duration = Duration::from_secs(900);
+/// It has come back as far as it will when it was not less for so long.
+const STEADY: Duration = Duration::from_secs(60);
 /// Excess that the disk may have in the end, in octets.
 const EXCESS: u64 = 128 << 20;
 
@@ -104,14 +106,19 @@ pub(crate) async fn run(arguments: &QueueArguments) -> Result<(), LoadError> {
     report.drained = house.life(None)?;
     report.disk_drained = Disk::of(&house.region).await?;
     let since = Instant::now();
-    loop {
-        report.disk_settled = Disk::of(&house.region).await?;
-        if report.disk_settled.excess() <= EXCESS || since.elapsed() > SETTLE {
-            break;
-        }
+    let mut least_since = since;
+    report.disk_settled = report.disk_drained;
+    while since.elapsed() < SETTLE && (least_since.elapsed() < STEADY || report.disk_settled.excess() > EXCESS) {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        let disk = Disk::of(&house.region).await?;
+        if disk.excess() < report.disk_settled.excess() {
+            least_since = Instant::now();
+            report.disk_settled = disk;
+        }
+        if report.settled_in.is_none() && disk.excess() <= EXCESS {
+            report.settled_in = Some(since.elapsed());
+        }
     }
-    report.settled_in = since.elapsed();
     house.region.stop().await?;
     report.empty = house.start_again().await?;
     report.disk_restarted = Disk::of(&house.region).await?;

@@ -35,9 +35,10 @@ pub(super) struct Report {
     pub(super) long: Drained,
     pub(super) disk_full: Disk,
     pub(super) disk_drained: Disk,
-    /// As soon as it was small enough, or when nobody waited any longer.
+    /// The least that was seen afterwards.
     pub(super) disk_settled: Disk,
-    pub(super) settled_in: Duration,
+    /// Until the excess was small enough, if it ever was.
+    pub(super) settled_in: Option<Duration>,
     pub(super) disk_restarted: Disk,
 }
 
@@ -85,11 +86,13 @@ impl Report {
             json!({
                 "when": name,
                 "journal_bytes": disk.journal,
+                "journal_reserved_bytes": disk.reserved,
                 "spool_bytes": disk.spool,
                 "spool_needed_bytes": disk.needed,
                 "index_bytes": disk.index,
                 "index_row_bytes": disk.rows,
                 "snapshot_bytes": disk.snapshots,
+                "other_bytes": disk.others,
                 "excess_bytes": disk.excess(),
             })
         });
@@ -104,7 +107,7 @@ impl Report {
             "long_cpu_micros": self.long.cost(),
             "lives": lives,
             "disk": disks,
-            "settle_seconds": self.settled_in.as_secs_f64(),
+            "settle_seconds": self.settled_in.map(|took| took.as_secs_f64()),
         })
     }
 
@@ -140,20 +143,22 @@ impl Report {
         ));
         for (name, disk) in self.disks() {
             lines.push(format!(
-                "  disk, {name:<14} journal {:>5} MB, spool {:>5} MB of which needed {:>5}, index {:>5} MB of which rows {:>4}, snapshots {:>4} MB: excess {:>5} MB",
+                "  disk, {name:<14} journal {:>5} MB of which reserved {:>4}, spool {:>5} MB of which needed {:>5}, index {:>5} MB of which rows {:>4}, snapshots {:>4} MB, others {:>3} MB: excess {:>5} MB",
                 megabytes(disk.journal),
+                megabytes(disk.reserved),
                 megabytes(disk.spool),
                 megabytes(disk.needed),
                 megabytes(disk.index),
                 megabytes(disk.rows),
                 megabytes(disk.snapshots),
+                megabytes(disk.others),
                 megabytes(disk.excess())
             ));
         }
-        lines.push(format!(
-            "  the disk came back in {:.0} s",
-            self.settled_in.as_secs_f64()
-        ));
+        lines.push(match self.settled_in {
+            Some(took) => format!("  the disk came back in {:.0} s", took.as_secs_f64()),
+            None => "  the disk did not come back".to_owned(),
+        });
         lines.join("\n")
     }
 }
