@@ -2,13 +2,40 @@
 
 use std::collections::BTreeMap;
 
-use xmldsig::Element;
+use engine::command::PayloadRoot;
+use engine::registry::{Direction, Registry};
+use xmldsig::{Document, Element, Limits};
+
+use crate::request::root_of;
+
+/// The root element of a payload, and what the routes of its kind ask about it.
+///
+/// # Errors
+/// It is not an XML document within the limits of a call; in words.
+pub fn of_payload(xml: &[u8], registry: &Registry) -> Result<(PayloadRoot, BTreeMap<String, String>), String> {
+    let document = Document::parse(xml, &Limits::default()).map_err(|error| error.to_string())?;
+    let root = root_of(document.root());
+    let values = of_request(document.root(), &root, registry);
+    Ok((root, values))
+}
+
+/// What the routes of a payload's kind ask about it; nothing, unless it is that of a request.
+pub(crate) fn of_request(
+    payload: Element<'_, '_>,
+    root: &PayloadRoot,
+    registry: &Registry,
+) -> BTreeMap<String, String> {
+    match registry.kind_by_root(&root.namespace, &root.local) {
+        Some((kind, Direction::Request)) => values(payload, registry.payload_paths(&kind.name)),
+        _ => BTreeMap::new(),
+    }
+}
 
 /// The text of the first element that each path finds; paths that find none are left out.
 ///
 /// Paths are made of local names: `//A/B` anywhere, `/A/B` from the payload's root. Text is concatenated, so that
 /// comments and CDATA change no route; white space around it does not count.
-pub(crate) fn values<'p>(payload: Element<'_, '_>, paths: impl Iterator<Item = &'p str>) -> BTreeMap<String, String> {
+fn values<'p>(payload: Element<'_, '_>, paths: impl Iterator<Item = &'p str>) -> BTreeMap<String, String> {
     paths
         .filter_map(|path| Some((path.to_owned(), first(payload, path)?)))
         .collect()
@@ -49,7 +76,6 @@ fn descend<'d, 'a>(element: Element<'d, 'a>, steps: &[&str]) -> Option<Element<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xmldsig::{Document, Limits};
 
     #[test]
     fn the_first_match_in_document_order_counts_and_comments_do_not() {

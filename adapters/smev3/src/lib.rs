@@ -10,7 +10,7 @@ pub mod attachments;
 pub mod client;
 pub mod door;
 pub mod envelope;
-mod facts;
+pub mod facts;
 pub mod fault;
 #[doc(hidden)]
 pub mod fuzz_bodies;

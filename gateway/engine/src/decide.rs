@@ -12,7 +12,6 @@ pub(crate) mod notice;
 pub(crate) mod quarantine;
 pub(crate) mod receive;
 pub(crate) mod restored;
-pub(crate) mod route;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;

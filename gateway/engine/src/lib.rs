@@ -67,6 +67,7 @@ pub use incidents::IncidentKind;
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use panics::Worker;
 pub use protection::{AtRest, Keyring, keys_dir};
+pub use registry_change::preview;
 pub use restored::{RENEWED_AFTER, RestoredNote, UpstreamHold};
 pub use settings::{Acceptance, RetentionRule, Settings};
 pub use trace::{TraceEntry, trace};

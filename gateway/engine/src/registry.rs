@@ -3,7 +3,10 @@
 //! A `Registry` is an immutable picture. The engine publishes a new one whenever a registry change is committed; doors
 //! look certificates and kinds up in it without asking the writer.
 
+mod admission;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use gost::CertificateId;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -147,6 +150,36 @@ pub struct Route {
     pub when: Option<Condition>,
     /// To whom.
     pub to: Party,
+}
+
+/// Its key: the kind and the condition, without where it leads.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.when {
+            None => write!(f, "{}", self.kind),
+            Some(when) => write!(f, "{} when {when}", self.kind),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Payload { path, test } => write!(f, "{path} {test}"),
+            Self::Dynamic(test) => write!(f, "dynamic {test}"),
+            Self::Identifier(test) => write!(f, "identifier {test}"),
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => f.write_str("present"),
+            Self::Prefix(text) => write!(f, "prefix {text}"),
+            Self::Equals(text) => write!(f, "equals {text}"),
+        }
+    }
 }
 
 /// The registry's whole content; what a registry event carries and what `registry export` writes.

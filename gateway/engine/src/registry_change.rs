@@ -6,6 +6,13 @@ use crate::command::RegistryDiff;
 use crate::names::{KindName, Party};
 use crate::registry::{Grant, RegistryContent, Route};
 
+/// The content after a change, and what the change does: a refusal aside, what applying it would come to.
+pub fn preview(current: &RegistryContent, change: RegistryContent, prune: bool) -> (RegistryContent, RegistryDiff) {
+    let after = merge(current, change, prune);
+    let diff = diff(current, &after);
+    (after, diff)
+}
+
 /// The content after a change: adds and replaces by key; removes what is not named only with `prune`.
 pub(crate) fn merge(current: &RegistryContent, change: RegistryContent, prune: bool) -> RegistryContent {
     let mut change = change;
@@ -131,17 +138,13 @@ pub(crate) fn diff(before: &RegistryContent, after: &RegistryContent) -> Registr
     };
     entries(&mut diff, "grant", &grants(before), &grants(after));
     let routes = |content: &RegistryContent| -> BTreeMap<String, (usize, Route)> {
-        let name = |route: &Route| match &route.when {
-            None => route.kind.to_string(),
-            Some(when) => format!("{} when {}", route.kind, condition(when)),
-        };
         let placed = content
             .routes
             .iter()
             .filter(|r| content.kinds.contains_key(&r.kind))
             .enumerate();
         placed
-            .map(|(place, route)| (name(route), (place, route.clone())))
+            .map(|(place, route)| (route.to_string(), (place, route.clone())))
             .collect()
     };
     let order_matters = |routes: BTreeMap<String, (usize, Route)>| -> BTreeMap<String, (usize, Route)> {
@@ -165,20 +168,6 @@ pub(crate) fn diff(before: &RegistryContent, after: &RegistryContent) -> Registr
         &order_matters(routes(after)),
     );
     diff
-}
-
-fn condition(when: &crate::registry::Condition) -> String {
-    use crate::registry::{Condition, Test};
-    let test = |test: &Test| match test {
-        Test::Present => "present".to_owned(),
-        Test::Prefix(text) => format!("prefix {text}"),
-        Test::Equals(text) => format!("equals {text}"),
-    };
-    match when {
-        Condition::Payload { path, test: t } => format!("{path} {}", test(t)),
-        Condition::Dynamic(t) => format!("dynamic {}", test(t)),
-        Condition::Identifier(t) => format!("identifier {}", test(t)),
-    }
 }
 
 fn entries<K: Ord + std::fmt::Display, V: PartialEq>(

@@ -82,6 +82,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Keys(Keys::Show(arguments)) => keys::show(arguments, out),
         Command::Keys(Keys::Master(command)) => master_key::run(command, settings, out),
         Command::Registry(command) => commands::registry::run(command, &settings()?, out),
+        Command::Route(command) => commands::route::run(command, &settings()?, out),
         Command::Queue(command) => commands::queue::run(command, &settings()?, out),
         Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),
         Command::Quarantine(command) => commands::quarantine::run(command, &settings()?, out),

@@ -161,7 +161,7 @@ impl TryFrom<BTreeMap<String, String>> for Blobs {
 }
 
 /// The registry with its files, as `registry_files` answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RegistryFiles {
     /// The content.
     pub(crate) content: RegistryContent,

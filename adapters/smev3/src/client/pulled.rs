@@ -8,7 +8,7 @@ use engine::command::{
     Answer as Form, AnswerTo, AttachmentFault, Content, Evidence, Incoming, Part, RoutingFacts, SchemaVerdict,
 };
 use engine::names::{MessageId, Party, UpstreamName};
-use engine::registry::{Direction, Registry};
+use engine::registry::Registry;
 use gost::DigestAlgorithm;
 use xmldsig::{Document, Element, Limits};
 
@@ -154,13 +154,8 @@ impl Source<'_, '_, '_> {
             .payload
             .ok_or_else(|| ClientError::Protocol("there is no payload".to_owned()))?;
         let root = request::root_of(payload);
-        let kind = self.reader.registry.kind_by_root(&root.namespace, &root.local);
-        let paths = kind.filter(|(_, direction)| *direction == Direction::Request);
-        let paths = paths
-            .into_iter()
-            .flat_map(|(kind, _)| self.reader.registry.payload_paths(&kind.name));
         let routing = RoutingFacts {
-            payload: facts::values(payload, paths),
+            payload: facts::of_request(payload, &root, self.reader.registry),
             ..RoutingFacts::default()
         };
         let note = ExchangeNote {

@@ -13,9 +13,8 @@ use crate::message::{self, Attempts, Message, State as Life};
 use crate::names::{MessageId, Mnemonic, Party, Queue};
 use crate::offer::Offer;
 use crate::protection::SpoolBody;
-use crate::registry::{Direction, May};
 
-use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, route, settle};
+use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, settle};
 
 /// Decides about a message from a participant.
 pub(crate) fn accept(context: &mut Context<'_, '_>, offer: Offer) -> Result<Decision<Accepted>, IndexError> {
@@ -142,28 +141,7 @@ pub(super) fn request(
     root: &PayloadRoot,
     facts: &RoutingFacts,
 ) -> Result<Placement, Refusal> {
-    let registry = context.registry;
-    let kind = match registry.kind_by_root(&root.namespace, &root.local) {
-        Some((kind, Direction::Request)) => kind,
-        _ => {
-            return Err(Refusal::UnknownKind {
-                namespace: root.namespace.clone(),
-                local: root.local.clone(),
-            });
-        }
-    };
-    let denied = |party: &Party, direction| Refusal::AccessDenied {
-        party: party.clone(),
-        kind: kind.name.clone(),
-        direction,
-    };
-    if !registry.allows(sender, &kind.name, May::Request) {
-        return Err(denied(sender, Direction::Request));
-    }
-    let recipient = route::route(registry, kind, facts)?;
-    if !registry.allows(&recipient, &kind.name, May::Provide) {
-        return Err(denied(&recipient, Direction::Response));
-    }
+    let (kind, recipient) = context.registry.admit(sender, root, facts)?;
     Ok(Placement {
         recipient,
         role: Role {

@@ -119,7 +119,7 @@ fn secrecy(inspection: &Inspection, findings: &mut Findings, key: &str, file: &P
 }
 
 /// A certificate's validity; `worst` is what an expired one is.
-pub(super) fn validity(certificate: &Certificate, worst: Level) -> (Level, String) {
+pub(crate) fn validity(certificate: &Certificate, worst: Level) -> (Level, String) {
     let outline = CertificateOutline {
         subject: certificate.subject().to_owned(),
         not_before: certificate.not_before(),

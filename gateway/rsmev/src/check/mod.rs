@@ -11,6 +11,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub(crate) use files::validity;
+
 use crate::cli::Output;
 use crate::failure::Failure;
 use crate::output::Out;
@@ -40,7 +42,7 @@ pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Fa
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub(crate) enum Level {
     Ok,
     Warning,
     Error,

@@ -9,6 +9,7 @@ pub(crate) mod queue;
 pub(crate) mod reference;
 pub(crate) mod registry;
 pub(crate) mod retention;
+pub(crate) mod route;
 pub(crate) mod trace;
 
 use jiff::Timestamp;

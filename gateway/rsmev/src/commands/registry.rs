@@ -1,24 +1,39 @@
 //! `rsmev registry`
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use engine::command::RegistryDiff;
+use engine::names::UpstreamName;
 use engine::registry::{Condition, May, RegistryContent, Scope, Test};
+use gost::Certificate;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{ask, or_dash, present};
-use crate::cli::Registry;
+use crate::cli::{Output, Registry};
 use crate::failure::Failure;
 use crate::operator::{Blobs, RegistryFiles, Request};
 use crate::output::{Out, Table, remark};
-use crate::registry_file::{self, stored};
+use crate::registry_file::{self, Finding, stored};
 use crate::settings::Settings;
 use crate::settings::units::count;
 use crate::store::Store;
+
+/// What is to be said of an upstream that the registry names and the configuration does not.
+const UNCONFIGURED: &str = "is not configured; what is routed to it waits until it is";
 
 /// Carries the command out.
 pub(crate) fn run(command: &Registry, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     match command {
         Registry::Apply { paths, prune } => apply(settings, paths, *prune, out),
+        Registry::Diff { paths, prune, output } => diff(settings, paths, *prune, output.output, out),
+        Registry::Lint {
+            paths,
+            alone,
+            strict,
+            output,
+        } => lint(settings, (paths, *alone), *strict, output.output, out),
         Registry::Export { dir } => export(settings, dir.as_deref(), out),
         Registry::Show(output) => {
             let content = match kept(settings)? {
@@ -32,6 +47,15 @@ pub(crate) fn run(command: &Registry, settings: &Settings, out: &mut Out) -> Res
     }
 }
 
+/// What the gateway has now, running or stopped.
+pub(super) fn current(settings: &Settings) -> Result<RegistryContent, Failure> {
+    if let Some(content) = kept(settings)? {
+        return Ok(content);
+    }
+    let answer = ask(settings, Request::Registry)?;
+    serde_json::from_value(answer).map_err(|error| Failure::refused(error.to_string()))
+}
+
 /// The registry of a stopped gateway, from the files: nothing is opened, and nothing written. `None` if only a gateway
 /// can tell it.
 fn kept(settings: &Settings) -> Result<Option<RegistryContent>, Failure> {
@@ -41,13 +65,16 @@ fn kept(settings: &Settings) -> Result<Option<RegistryContent>, Failure> {
     }
 }
 
-fn apply(settings: &Settings, paths: &[std::path::PathBuf], prune: bool, out: &mut Out) -> Result<(), Failure> {
+fn apply(settings: &Settings, paths: &[PathBuf], prune: bool, out: &mut Out) -> Result<(), Failure> {
     // Read first what only the caller may be able to read: opening the store may change who we are.
     let alone = registry_file::read(paths)?;
     let store = Store::open(settings)?;
     let applied = apply_to(settings, &store, alone, prune);
     store.close();
-    let diff = applied?;
+    list_changes(&applied?, out)
+}
+
+fn list_changes(diff: &RegistryDiff, out: &mut Out) -> Result<(), Failure> {
     let changes = [
         ("added", &diff.added),
         ("changed", &diff.changed),
@@ -76,12 +103,8 @@ fn apply_to(
         store.ask(Request::Registry)?
     };
     let (content, blobs) = read.conclude(&current)?;
-    for name in stored::upstreams(&content) {
-        if !settings.upstreams.iter().any(|upstream| upstream.name == *name) {
-            remark(format_args!(
-                "warning: upstream {name} is not configured; what is routed to it waits until it is"
-            ));
-        }
+    for name in unconfigured(settings, &content) {
+        remark(format_args!("warning: upstream {name} {UNCONFIGURED}"));
     }
     store.ask(Request::RegistryApply {
         content,
@@ -90,23 +113,164 @@ fn apply_to(
     })
 }
 
+/// Upstreams that the registry names and the configuration does not.
+fn unconfigured<'c>(settings: &Settings, content: &'c RegistryContent) -> Vec<&'c UpstreamName> {
+    let configured = |name: &UpstreamName| settings.upstreams.iter().any(|upstream| upstream.name == *name);
+    stored::upstreams(content)
+        .into_iter()
+        .filter(|name| !configured(name))
+        .collect()
+}
+
+/// What applying the files would change.
+#[derive(Serialize)]
+struct Preview {
+    #[serde(flatten)]
+    diff: RegistryDiff,
+    /// Of what is changed, key by key: the fields with what they were and what they become.
+    fields: BTreeMap<String, Vec<FieldChange>>,
+}
+
+#[derive(Serialize)]
+struct FieldChange {
+    field: String,
+    before: Value,
+    after: Value,
+}
+
+fn diff(settings: &Settings, paths: &[PathBuf], prune: bool, output: Output, out: &mut Out) -> Result<(), Failure> {
+    let read = registry_file::read(paths)?;
+    let before = current(settings)?;
+    let nothing = RegistryContent::default();
+    let (change, _) = read.conclude(if prune { &nothing } else { &before })?;
+    let (after, diff) = engine::preview(&before, change, prune);
+    let (was, becomes) = (entries(&before)?, entries(&after)?);
+    let fields = diff.changed.iter().map(|key| {
+        let fields = match (was.get(key), becomes.get(key)) {
+            (Some(was), Some(becomes)) => field_changes(was, becomes),
+            _ => Vec::new(),
+        };
+        (key.clone(), fields)
+    });
+    let preview = Preview {
+        fields: fields.collect(),
+        diff,
+    };
+    if output == Output::Json {
+        return Ok(out.json(&preview)?);
+    }
+    list_changes(&preview.diff, out)?;
+    for (key, fields) in &preview.fields {
+        out.line(format_args!("\n{key}"))?;
+        for FieldChange { field, before, after } in fields {
+            out.line(format_args!("  {field}: {before} -> {after}"))?;
+        }
+        if fields.is_empty() {
+            out.line("  its place among the routes of its kind")?;
+        }
+    }
+    Ok(())
+}
+
+/// All entries under the keys that changes are told by.
+fn entries(content: &RegistryContent) -> Result<BTreeMap<String, Value>, Failure> {
+    fn value(entry: &impl Serialize) -> Result<Value, Failure> {
+        serde_json::to_value(entry).map_err(|error| Failure::refused(error.to_string()))
+    }
+    let mut entries = BTreeMap::new();
+    for (mnemonic, participant) in &content.participants {
+        entries.insert(format!("participant {mnemonic}"), value(participant)?);
+    }
+    for (name, kind) in &content.kinds {
+        entries.insert(format!("kind {name}"), value(kind)?);
+    }
+    for grant in &content.grants {
+        entries.insert(format!("grant {} {}", grant.party, grant.kind), value(grant)?);
+    }
+    for route in &content.routes {
+        entries.insert(format!("route {route}"), value(route)?);
+    }
+    Ok(entries)
+}
+
+fn field_changes(before: &Value, after: &Value) -> Vec<FieldChange> {
+    let empty = Map::new();
+    let (before, after) = (
+        before.as_object().unwrap_or(&empty),
+        after.as_object().unwrap_or(&empty),
+    );
+    let fields: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let value = |of: &Map<String, Value>, field: &str| of.get(field).cloned().unwrap_or(Value::Null);
+    fields
+        .into_iter()
+        .map(|field| FieldChange {
+            field: field.clone(),
+            before: value(before, field),
+            after: value(after, field),
+        })
+        .filter(|change| change.before != change.after)
+        .collect()
+}
+
+/// What is found in files (`alone`, or with what the gateway has), or without files in what the gateway has.
+fn lint(
+    settings: &Settings,
+    (paths, alone): (&[PathBuf], bool),
+    strict: bool,
+    output: Output,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let (content, blobs) = if paths.is_empty() {
+        let files = with_files(settings)?;
+        (files.content, files.blobs.0)
+    } else {
+        let read = registry_file::read(paths)?;
+        let held = match alone {
+            true => RegistryFiles::default(),
+            false => with_files(settings)?,
+        };
+        let (change, mut blobs) = read.conclude(&held.content)?;
+        let (content, _) = engine::preview(&held.content, change, alone);
+        blobs.extend(held.blobs.0);
+        (content, blobs)
+    };
+    let certificate = |name: &str| Certificate::from_der(blobs.get(name)?).ok();
+    let mut findings = registry_file::lint(&content, certificate);
+    findings.extend(unconfigured(settings, &content).into_iter().map(|name| Finding {
+        about: format!("upstream {name}"),
+        text: UNCONFIGURED.to_owned(),
+    }));
+    if output == Output::Json {
+        out.json(&findings)?;
+    } else if findings.is_empty() {
+        out.line("Nothing strikes: every reference leads somewhere, and every route can be taken.")?;
+    } else {
+        findings.iter().try_for_each(|finding| out.line(finding))?;
+    }
+    match findings.is_empty() || !strict {
+        true => Ok(()),
+        false => Err(Failure::Said),
+    }
+}
+
+/// The registry with its certificates and schemas.
+fn with_files(settings: &Settings) -> Result<RegistryFiles, Failure> {
+    let Some(content) = kept(settings)? else {
+        let answer = ask(settings, Request::RegistryFiles)?;
+        return serde_json::from_value(answer).map_err(|error| Failure::refused(error.to_string()));
+    };
+    let blobs = stored::blobs(&content, |name| stored::blob(&settings.node.data_dir, name));
+    let blobs = Blobs(blobs.map_err(Failure::Refused)?);
+    Ok(RegistryFiles { content, blobs })
+}
+
 fn export(settings: &Settings, dir: Option<&Path>, out: &mut Out) -> Result<(), Failure> {
     if let Some(dir) = dir
         && std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
     {
         return Err(Failure::refused(format!("{}: is not empty", dir.display())));
     }
-    let files = match kept(settings)? {
-        Some(content) => {
-            let blobs = stored::blobs(&content, |name| stored::blob(&settings.node.data_dir, name));
-            let blobs = Blobs(blobs.map_err(Failure::Refused)?);
-            RegistryFiles { content, blobs }
-        }
-        None => {
-            let answer = ask(settings, Request::RegistryFiles)?;
-            serde_json::from_value(answer).map_err(|error| Failure::refused(error.to_string()))?
-        }
-    };
+    let files = with_files(settings)?;
     let exported = registry_file::export(&files.content, &files.blobs.0).map_err(Failure::refused)?;
     let Some(dir) = dir else {
         return Ok(out.raw(exported.registry.as_bytes())?);

@@ -7,6 +7,7 @@
 
 mod bundle;
 mod export;
+mod lint;
 mod parse;
 pub(crate) mod stored;
 
@@ -18,11 +19,12 @@ use engine::registry::{Grant, Participant, RegistryContent, Route};
 
 use crate::document::{self, Origin};
 use crate::problem::{Problem, Problems};
-use crate::section::{Report, Section};
+use crate::section::{Report, Section, nearest};
 
 pub(crate) use export::export;
+pub(crate) use lint::{Finding, lint};
 
-/// Bound of one registry file, certificate or schema file in octets.
+/// Bound of one registry file, certificate, schema file or payload in octets.
 const FILE_BYTES: u64 = 16 << 20;
 
 /// Reads registry files, or the `*.toml` files of folders in the order of their names.
@@ -199,10 +201,14 @@ impl Collected {
         let mut problems = Vec::new();
         for (kind, party, key, place) in grants.chain(routes) {
             if !kind_known(kind) && !kind.as_str().is_empty() && kind.as_str() != parse::UNRESOLVED {
-                problems.push(place.problem("kind", format!("there is no kind {:?}", kind.as_str())));
+                let known = self.kinds.keys().chain(current.kinds.keys());
+                let known: Vec<_> = known.map(KindName::as_str).collect();
+                problems.push(place.problem("kind", unknown("kind", kind.as_str(), &known)));
             }
             if !participant_known(party) {
-                problems.push(place.problem(key, format!("there is no participant {:?}", party.to_string())));
+                let known = self.participants.keys().chain(current.participants.keys());
+                let known: Vec<_> = known.map(Mnemonic::as_str).collect();
+                problems.push(place.problem(key, unknown("participant", &party.to_string(), &known)));
             }
         }
         problems
@@ -261,6 +267,14 @@ impl Collected {
     }
 }
 
+/// Says that there is nothing of a name, and what may have been meant.
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("there is no {what} {name:?}; did you mean {near:?}?"),
+        None => format!("there is no {what} {name:?}"),
+    }
+}
+
 /// The files that the paths of the command line mean.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problems> {
     let mut files = Vec::new();
@@ -293,7 +307,7 @@ fn toml_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// Reads a file that a person named, within the bound.
-fn read_bounded(file: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read_bounded(file: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let mut octets = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| format!("cannot be read: {error}"))?;

@@ -49,6 +49,13 @@ impl Done {
         let text = self.ok();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
+
+    /// What a command told before it ended with 1.
+    #[track_caller]
+    pub(crate) fn json_of_refusal(self) -> serde_json::Value {
+        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
 }
 
 /// The executable with a clean environment.

@@ -239,3 +239,109 @@ fn an_upstream_that_is_not_configured_is_told_when_it_is_named() {
     );
     done.ok();
 }
+
+#[test]
+fn a_reference_to_nothing_names_what_may_have_been_meant() {
+    let place = with_region();
+    place.write(
+        "more.toml",
+        "[[grant]]\nparticipant = \"MUN002\"\nkind = \"gpsu\"\nmay = [\"request\"]\n",
+    );
+    place.operate(&["registry", "apply", "registry"]).ok();
+    let stderr = place.operate(&["registry", "apply", "more.toml"]).fails(1);
+    assert!(
+        stderr.contains("there is no kind \"gpsu\"; did you mean \"gpzu\"?"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("there is no participant \"MUN002\"; did you mean \"MUN001\"?"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_diff_tells_what_applying_would_do_and_does_nothing() {
+    let place = with_region();
+    let first = place.operate(&["registry", "diff", "registry"]).ok();
+    assert!(first.contains("added    participant MUN001"), "{first}");
+    place.operate(&["registry", "apply", "registry"]).ok();
+    place.write("registry/region.toml", &REGION.replace("73701000", "73702000"));
+    let changed = place.operate(&["registry", "diff", "registry"]).ok();
+    assert_eq!(
+        changed,
+        "changed  participant MUN001\n\nparticipant MUN001\n  oktmo: \"73701000\" -> \"73702000\"\n"
+    );
+    let preview = place
+        .operate(&["registry", "diff", "registry", "--output", "json"])
+        .json();
+    assert_eq!(preview["changed"][0], "participant MUN001");
+    assert_eq!(preview["fields"]["participant MUN001"][0]["after"], "73702000");
+    place.write("registry/empty.toml", "");
+    let pruned = place
+        .operate(&["registry", "diff", "registry/empty.toml", "--prune"])
+        .ok();
+    assert!(pruned.contains("removed  kind gpzu"), "{pruned}");
+    let shown = place.operate(&["registry", "show", "--output", "json"]).json();
+    assert_eq!(shown["participants"]["MUN001"]["oktmo"], "73701000");
+}
+
+#[test]
+fn a_lint_says_what_can_hardly_be_meant() {
+    let place = with_region();
+    let alone = place.operate(&["registry", "lint", "registry", "--alone"]).ok();
+    assert_eq!(
+        alone,
+        "kind gpzu: every route has a condition: a request for which none holds is refused\n"
+    );
+    place.operate(&["registry", "lint", "registry", "--strict"]).fails(1);
+    place.operate(&["registry", "apply", "registry"]).ok();
+    assert_eq!(place.operate(&["registry", "lint"]).ok(), alone);
+    place.write("always.toml", "[[route]]\nkind = \"gpzu\"\nto = \"GISOGD73\"\n");
+    let together = place.operate(&["registry", "lint", "always.toml", "--strict"]).ok();
+    assert!(together.contains("Nothing strikes"), "{together}");
+    place.write("out.toml", "[[route]]\nkind = \"gpzu\"\nupstream = \"federal\"\n");
+    let found = place
+        .operate(&["registry", "lint", "out.toml", "--output", "json"])
+        .json();
+    let about: Vec<_> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| &finding["about"])
+        .collect();
+    assert_eq!(about, ["route gpzu", "upstream federal"], "{found}");
+}
+
+#[test]
+fn a_route_is_explained_without_sending_anything() {
+    let place = with_region();
+    place.operate(&["registry", "apply", "registry"]).ok();
+    let payload = |oktmo: &str| {
+        format!("<Request xmlns=\"urn://gisogd73/gpzu/1.0.0\"><Place><OKTMO>{oktmo}</OKTMO></Place></Request>")
+    };
+    place.write("here.xml", &payload("73701000"));
+    place.write("there.xml", &payload("77000000"));
+    let explain = |more: &[&str]| place.operate(&[&["route", "explain"], more].concat());
+    let here = explain(&["--from", "MUN001", "--payload", "here.xml"]).ok();
+    assert_eq!(
+        here,
+        "A request of kind gpzu ({urn://gisogd73/gpzu/1.0.0}Request) from MUN001:\n  \
+         grant    MUN001 may send requests of it\n  \
+         route 1  when \"//OKTMO prefix 73\": there is \"73701000\", so to GISOGD73\n\
+         It goes to GISOGD73.\n"
+    );
+    let there = explain(&["--from", "MUN001", "--payload", "there.xml", "--output", "json"]);
+    let there = there.json_of_refusal();
+    assert_eq!(there["routes"][0]["values"][0], "77000000");
+    assert_eq!(there["refusal"], "no recipient: no route for kind gpzu");
+    let stranger = explain(&["--from", "GISOGD73", "--kind", "gpzu", "--output", "json"]).json_of_refusal();
+    assert_eq!(stranger["granted"], false);
+    let remedy = stranger["remedy"].as_str().unwrap();
+    assert!(
+        remedy.contains("[[grant]]") && remedy.contains("GISOGD73") && remedy.contains("request"),
+        "{remedy}"
+    );
+    let stderr = explain(&["--from", "MUN001", "--kind", "gpsu"]).fails(1);
+    assert!(stderr.contains("did you mean \"gpzu\"?"), "{stderr}");
+    explain(&["--from", "MUN001"]).fails(2);
+}

@@ -35,12 +35,11 @@ impl Reading<'_> {
         let payload = sent.payload.ok_or_else(|| request::missing("MessagePrimaryContent"))?;
         let root = request::root_of(payload);
         let sender = verified.recognised.participant.mnemonic.clone();
-        let known = self.registry.kind_by_root(&root.namespace, &root.local);
         let contents = self.contents(call, &sent, multipart);
-        let mut facts = RoutingFacts::default();
-        if let Some((kind, Direction::Request)) = known {
-            facts.payload = facts::values(payload, self.registry.payload_paths(&kind.name));
-        }
+        let mut facts = RoutingFacts {
+            payload: facts::of_request(payload, &root, self.registry),
+            ..RoutingFacts::default()
+        };
         let mut header = header(call.version, DataElement::Request, signed, &sent, None);
         if let Some(routing) = routing {
             header.routing = Some(splice::standalone(routing.information));
