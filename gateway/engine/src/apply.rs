@@ -28,7 +28,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
     match event {
         Event::Accepted(accepted) => apply_accepted(state, seq, at, accepted),
         Event::HandedOut { message, until } => handed_out(state, *message, at, until.map(Micros::from)),
-        Event::LeaseExpired { message } => change(state, *message, |state, seq, message| {
+        Event::LeaseExpired { message } => go_on(state, *message, |state, seq, message| {
             life::leave_lease(state, seq, message)?;
             life::wait(state, seq, message);
             Ok(())
@@ -37,7 +37,7 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             life::finish(state, seq, message, at)
         }),
         Event::Expired { message } | Event::SchemaRejected { message } => reject(state, *message, at),
-        Event::ForwardStarted { message, id } => change(state, *message, |state, seq, message| {
+        Event::ForwardStarted { message, id } => go_on(state, *message, |state, seq, message| {
             let attempts = &mut message.attempts;
             attempts.uncertain |= attempts.in_flight;
             attempts.in_flight = true;
@@ -183,6 +183,19 @@ fn change(
     Ok(())
 }
 
+/// Changes a message that has not ended. An event about one that has ended is met only in a replay of records that had been
+/// missing: what was decided without them does not bring it back.
+fn go_on(
+    state: &mut State<'_>,
+    seq: u64,
+    with: impl FnOnce(&mut State<'_>, u64, &mut Message) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
+    change(state, seq, |state, seq, message| match message.finished() {
+        true => Ok(()),
+        false => with(state, seq, message),
+    })
+}
+
 fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedMessage) -> Result<(), IndexError> {
     let AcceptedMessage { sent, admission } = event;
     let role = &admission.role;
@@ -253,7 +266,7 @@ fn apply_accepted(state: &mut State<'_>, seq: u64, at: Micros, event: &AcceptedM
 }
 
 fn handed_out(state: &mut State<'_>, seq: u64, at: Micros, until: Option<Micros>) -> Result<(), IndexError> {
-    change(state, seq, |state, seq, message| {
+    go_on(state, seq, |state, seq, message| {
         let Some(until) = until else {
             return life::finish(state, seq, message, at);
         };
@@ -279,7 +292,7 @@ fn forward_outcome(state: &mut State<'_>, seq: u64, at: Micros, outcome: &Forwar
         }
         _ => {}
     }
-    change(state, seq, |state, seq, message| {
+    go_on(state, seq, |state, seq, message| {
         let attempts = &mut message.attempts;
         attempts.in_flight = false;
         match outcome {
@@ -301,7 +314,7 @@ fn forward_outcome(state: &mut State<'_>, seq: u64, at: Micros, outcome: &Forwar
 
 /// A person must decide about a message.
 fn hold(state: &mut State<'_>, seq: u64, at: Micros, cause: &str) -> Result<(), IndexError> {
-    change(state, seq, |state, seq, message| {
+    go_on(state, seq, |state, seq, message| {
         message.attempts.in_flight = false;
         let held = Held {
             since: at,
@@ -321,7 +334,7 @@ fn decided(state: &mut State<'_>, seq: u64, at: Micros, decision: &Decided) -> R
     {
         close_exchange(state, request, at)?;
     }
-    change(state, seq, |state, seq, message| {
+    go_on(state, seq, |state, seq, message| {
         if let Decided::Place(placement) = decision {
             let Placement { recipient, role } = &**placement;
             message.recipient = Some(recipient.clone());
@@ -342,7 +355,7 @@ fn decided(state: &mut State<'_>, seq: u64, at: Micros, decision: &Decided) -> R
 
 /// Ends a message that will never be delivered, and with a request its exchange.
 fn reject(state: &mut State<'_>, seq: u64, at: Micros) -> Result<(), IndexError> {
-    change(state, seq, |state, seq, message| {
+    go_on(state, seq, |state, seq, message| {
         message.attempts.in_flight = false;
         if let (MessageType::Request, Some(exchange)) = (message.message_type, &mut message.exchange) {
             exchange.closed.get_or_insert(at);

@@ -170,6 +170,12 @@ pub fn anchor(acts: &[(u64, Act)], first: u64) -> Option<(&Act, &str)> {
     })
 }
 
+/// Whether something is proposed to be destroyed, or being destroyed.
+pub(crate) fn is_open(state: &State<'_>) -> Result<bool, IndexError> {
+    let open = |proposal: &Proposal| matches!(proposal.stage, Stage::Proposed | Stage::Approved { .. });
+    Ok(all(state)?.iter().any(|(_, proposal)| open(proposal)))
+}
+
 impl Writer {
     /// Goes on with what was approved. `Err` is the end.
     pub(crate) fn destroy(&mut self) -> Result<(), String> {

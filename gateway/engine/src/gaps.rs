@@ -167,14 +167,15 @@ fn passed(state: &State<'_>) -> Result<Vec<Passed>, IndexError> {
     Ok(state.get(&keys::gaps_passed())?.unwrap_or_default())
 }
 
-/// What the state was built without although the journal, which has these gaps, has it: the first and the last record.
-pub(crate) fn come_back(state: &State<'_>, gaps: &[Gap]) -> Result<Option<(u64, u64)>, IndexError> {
+/// What the state was built without although the journal, which begins with record `from` and has these gaps, has it: the
+/// first and the last record.
+pub(crate) fn come_back(state: &State<'_>, gaps: &[Gap], from: u64) -> Result<Option<(u64, u64)>, IndexError> {
     let missing = |range: &&Passed| {
         gaps.iter()
             .any(|gap| gap.first <= range.last && range.first <= gap.last)
     };
     let ranges = passed(state)?;
-    let back = ranges.iter().find(|range| !missing(range));
+    let back = ranges.iter().find(|range| range.first >= from && !missing(range));
     Ok(back.map(|range| (range.first, range.last)))
 }
 

@@ -197,11 +197,13 @@ impl Index {
             }
             _ => None,
         };
-        self.watched(|| self.change(&tree, overlay, Some(position)))?;
+        let changed = self.watched(|| self.change(&tree, overlay, Some(position)));
+        // A copy that has more than the index must not take its place.
+        let failed = if changed.is_err() { copy.take() } else { failed };
         drop((dump, copy));
         // Closing its files takes time, in which others go on.
         drop(failed);
-        Ok(())
+        changed
     }
 
     /// Changes rows, and the position if there is one.

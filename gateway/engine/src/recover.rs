@@ -356,7 +356,7 @@ fn usable(found: Found, opened: &Opened) -> Result<Result<Index, String>, StartE
 /// from the journal's beginning or an earlier snapshot does not count.
 fn come_back(index: &Index, opened: &Opened) -> Result<Option<(u64, u64)>, StartError> {
     let Opened { store, recovery, .. } = opened;
-    let Some((first, last)) = gaps::come_back(&State::new(index), &recovery.gaps)? else {
+    let Some((first, last)) = gaps::come_back(&State::new(index), &recovery.gaps, store.first_seq())? else {
         return Ok(None);
     };
     let earlier = || {
@@ -364,7 +364,7 @@ fn come_back(index: &Index, opened: &Opened) -> Result<Option<(u64, u64)>, Start
             .snapshot(first)
             .map_err(|error| IndexError::Files(error.to_string()))
     };
-    if first < store.first_seq() || (store.first_seq() > 1 && earlier()?.is_none()) {
+    if store.first_seq() > 1 && earlier()?.is_none() {
         tracing::warn!(
             first,
             last,

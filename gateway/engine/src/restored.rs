@@ -43,7 +43,8 @@ pub struct RestoredNote {
 /// The row of a restored store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Restoration {
-    /// When the restored gateway first started.
+    /// When the restored gateway first started, and then, when a person let messages go again: what was made before that may have
+    /// been sent by the lost session.
     pub(crate) at: Micros,
     /// The last record of the backup.
     pub(crate) through: u64,
@@ -106,6 +107,8 @@ pub(crate) fn hold_back(
     (through, made): (u64, Micros),
     lost: Option<u64>,
 ) -> Result<(), IndexError> {
+    // A clock that was wrong may have put it into the future, where nobody could go on from.
+    let made = made.min(at);
     let earlier: Option<Restoration> = state.get(&keys::restored())?;
     let held = earlier.filter(|earlier| !earlier.resumed);
     let restoration = Restoration {
@@ -178,6 +181,8 @@ pub(crate) fn resume(state: &mut State<'_>, at: Micros, doubtful: &[u64]) -> Res
     }
     if let Some(mut restoration) = state.get::<Restoration>(&keys::restored())? {
         restoration.resumed = true;
+        // While the clock was not believed, the gateway may have gone by a time before that of the lost session's last messages.
+        restoration.at = restoration.at.max(at);
         state.put(keys::restored(), &restoration);
     }
     Ok(())

@@ -17,6 +17,7 @@ use crate::backup::BackupMark;
 use crate::checkpoint;
 use crate::conditions::{DISK, INDEX, JOURNAL, SPOOL};
 use crate::decide::Planned;
+use crate::destruction;
 use crate::error::StartError;
 use crate::event::Event;
 use crate::gaps;
@@ -35,6 +36,9 @@ use crate::work::{Command, Desk, Done, Failure, Work};
 const BATCH: usize = 256;
 /// After so long a snapshot that is wanted and did not come to be is tried again.
 const SNAPSHOT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+/// Without traffic a checkpoint is written at this age of the last one: after a crash the journal's last time is what the
+/// clock is held against.
+const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
 /// Octets that two snapshots may take: the older one of larger ones goes when the newer one has been read back.
 const SNAPSHOTS: u64 = 64 << 20;
 
@@ -388,7 +392,12 @@ impl Writer {
         self.tell_incidents()?;
         let new = self.store.last_seq() > self.house.checkpoint_seq;
         let age = now.duration_since(self.house.checkpoint_at);
-        if new && age.abs() >= self.shared.settings.checkpoint_every {
+        let due = if new {
+            self.shared.settings.checkpoint_every
+        } else {
+            HEARTBEAT
+        };
+        if age.abs() >= due {
             self.checkpoint()?;
         }
         self.seal_old(now)?;
@@ -595,7 +604,9 @@ impl Writer {
                 self.house.snapshot_seq = self.store.last_seq();
                 self.house.proven_snapshot = through;
                 self.house.snapshot_wanted = None;
-                if let Err(error) = self.store.remove_older_snapshots(through, SNAPSHOTS) {
+                // What is to be destroyed soon is left in snapshots alone.
+                let needed = destruction::is_open(&State::new(&*self.shared.index)).unwrap_or(true);
+                if !needed && let Err(error) = self.store.remove_older_snapshots(through, SNAPSHOTS) {
                     tracing::warn!(%error, "an older snapshot is left behind");
                 }
             }
@@ -665,6 +676,11 @@ impl Writer {
             command.fail(why);
         }
         self.shared.fail(why);
+        // Nothing is renamed any more when the lock is given back.
+        self.shared.index.end_renewals();
+        if let Some(renewing) = self.house.renewing.take() {
+            let _ = renewing.join();
+        }
         self.shared.index.close();
     }
 }

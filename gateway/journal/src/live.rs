@@ -31,7 +31,12 @@ impl LiveFile {
     pub(crate) fn write(&mut self, octets: &[u8], health: &Health) -> Result<(), CommitError> {
         let end = self.end + octets.len() as u64;
         if end > self.reserved {
-            self.reserve((end + self.piece()).min(self.capacity).max(end), health)?;
+            let ahead = (end + self.piece()).min(self.capacity).max(end);
+            match self.reserve(ahead, health) {
+                // Where there is little, what is written now comes first.
+                Err(CommitError::NoSpace { .. }) if ahead > end => self.reserve(end, health)?,
+                reserved => reserved?,
+            }
         }
         self.dirty = true;
         self.file
@@ -67,10 +72,18 @@ impl LiveFile {
     /// Gives space back that is reserved for much more than the next writes. Whether a crash knows of it does not matter.
     pub(crate) fn give_back(&mut self, health: &Health) -> Result<(), CommitError> {
         let enough = self.end + self.piece();
-        if self.reserved > enough + self.piece() {
-            self.truncate(enough, health)?;
+        if self.reserved <= enough + self.piece() {
+            return Ok(());
         }
-        Ok(())
+        match self.file.truncate(enough) {
+            Ok(()) => {
+                self.reserved = enough;
+                Ok(())
+            }
+            // A file system that copies on writing needs some to give some.
+            Err(error) if is_no_space(&error) => Ok(()),
+            Err(error) => Err(health.fail(&self.path, "truncating", error)),
+        }
     }
 
     /// What is reserved at once.
@@ -94,7 +107,7 @@ impl LiveFile {
             }
             Err(error) if is_no_space(&error) => {
                 // Half a reservation would only take the space from those who could do with it.
-                self.truncate(self.end, health)?;
+                self.truncate(self.reserved.max(self.end), health)?;
                 Err(CommitError::NoSpace {
                     path: self.path.clone(),
                     error,

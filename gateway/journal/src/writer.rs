@@ -364,11 +364,13 @@ impl Writer {
             }
         }
         let much = self.spool.end > self.spool.capacity.div_ceil(PIECES) * 2;
-        if much && needed.saturating_mul(4) < self.spool.end {
-            self.close_spool_segment(pending)?;
-        }
+        let closed = match much && needed.saturating_mul(4) < self.spool.end {
+            true => self.close_spool_segment(pending),
+            false => Ok(()),
+        };
         self.journal.give_back(&self.health)?;
-        self.spool.give_back(&self.health)
+        self.spool.give_back(&self.health)?;
+        closed
     }
 
     /// Makes the next segments ready ahead of their need again.

@@ -6,6 +6,7 @@ use crate::command::Refusal;
 use crate::error::IndexError;
 use crate::event::Event;
 use crate::restored;
+use crate::steady::CORRECTION;
 
 use super::{Context, Decision};
 
@@ -23,6 +24,11 @@ pub(crate) fn resume(
     let Some(hold) = restored::hold(context.state)? else {
         return refuse("nothing is on hold: the store was not restored, or was told to go on already");
     };
+    if context.wall.duration_since(context.now).abs() > CORRECTION {
+        return refuse(
+            "the clock is not believed: set it right, or say that it is (`rsmev clock accept`), and try again",
+        );
+    }
     if lost > context.now.max(hold.since) {
         return refuse("the session that was lost cannot have ended in the future");
     }

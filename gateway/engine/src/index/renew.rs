@@ -229,6 +229,15 @@ impl Index {
         let Some(Copy { draft, .. }) = guard.take() else {
             return Ok(false);
         };
+        let closed = || {
+            self.db
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .is_none()
+        };
+        if self.damage().is_some() || closed() {
+            return Ok(false);
+        }
         let position = self
             .position()?
             .ok_or_else(|| IndexError::Files("the index has no position".to_owned()))?;

@@ -322,11 +322,20 @@ impl Region {
 
     /// The store was restored from a backup of this moment.
     pub(crate) fn restore(&mut self) {
-        let event = Event::Restored {
+        self.restore_from(start_time());
+    }
+
+    /// The store is restored from a backup that says that it was made then.
+    pub(crate) fn restore_from(&mut self, made: Timestamp) {
+        self.record(Event::Restored {
             manifest: "0".repeat(64),
             through: self.events.len() as u64,
-            made: start_time(),
-        };
+            made,
+        });
+    }
+
+    /// Nobody decided it: the journal just says so.
+    pub(crate) fn record(&mut self, event: Event) {
         self.run(|_| {
             Ok(Decision {
                 events: vec![event.into()],

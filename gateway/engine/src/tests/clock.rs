@@ -266,3 +266,22 @@ async fn a_start_before_the_last_journal_time_keeps_what_is_known_and_accepts_no
     engine.shutdown().await;
     assert_eq!(kinds(&running)[0], "clock_behind");
 }
+
+#[tokio::test]
+async fn a_gateway_without_traffic_writes_a_record_a_day_by_which_its_clock_is_known() {
+    let dir = scratch();
+    let running = running(dir.path());
+    let engine = running.region().await;
+    running.time.pass(SignedDuration::from_mins(11));
+    engine.tick().await;
+    let quiet = engine.gauges().journal_last_seq;
+    for day in 0..10 {
+        running.time.pass(DAY - SignedDuration::from_mins(1));
+        engine.tick().await;
+        assert_eq!(engine.gauges().journal_last_seq, quiet + day);
+        running.time.pass(SignedDuration::from_mins(1));
+        engine.tick().await;
+        assert_eq!(engine.gauges().journal_last_seq, quiet + day + 1);
+    }
+    engine.shutdown().await;
+}

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::command::{PayloadRoot, Refusal, TakeFrom};
+use crate::event::Event;
 use crate::names::MessageId;
 use crate::testing::{Region, id_at, participant, request};
 
@@ -162,4 +163,24 @@ fn what_waits_when_a_grant_is_withdrawn_stays() {
     assert!(region.take("LAND", TakeFrom::Requests).is_none());
     region.registry = crate::registry::Registry::new(granted);
     assert_eq!(region.take("LAND", TakeFrom::Requests).unwrap().message_id, ids[0]);
+}
+
+#[test]
+fn what_has_ended_stays_so_whatever_was_decided_without_knowing_of_it() {
+    let (mut region, ids) = region_with(&["plan"]);
+    region.take("LAND", TakeFrom::Requests).unwrap();
+    region.acknowledge("LAND", ids[0]).unwrap();
+    let rows = region.rows.clone();
+    let message = 1;
+    for event in [
+        Event::LeaseExpired { message },
+        Event::HandedOut {
+            message,
+            until: Some(region.now),
+        },
+        Event::Expired { message },
+    ] {
+        region.record(event);
+    }
+    assert_eq!(region.rows, rows);
 }

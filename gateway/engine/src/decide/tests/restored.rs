@@ -144,3 +144,24 @@ fn what_comes_again_from_its_sender_may_be_upstream_already() {
     assert!(region.message(seq + 1).unwrap().attempts.certainly_not_sent());
     assert_eq!(region.rows, region.replayed());
 }
+
+#[test]
+fn what_the_lost_session_had_by_a_clock_that_was_not_believed_at_first_may_be_upstream_too() {
+    let mut region = Region::new();
+    region.restore();
+    // Only now the clock is believed, and days have passed by it.
+    region.pass(HOUR * 24 * 9);
+    let lost = id_at(region.now - HOUR * 5, 1);
+    region.resume(region.now - HOUR * 4).unwrap();
+    let seq = region.next_seq();
+    region.accept(request(participant("CITY"), lost, "pass")).unwrap();
+    assert!(!region.message(seq).unwrap().attempts.certainly_not_sent());
+    assert_eq!(region.rows, region.replayed());
+}
+
+#[test]
+fn a_backup_by_a_clock_that_was_ahead_holds_nobody_for_ever() {
+    let mut region = Region::new();
+    region.restore_from(region.now + HOUR * 24 * 365);
+    assert_eq!(region.resume(region.now), Ok(0));
+}
