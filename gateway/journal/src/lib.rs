@@ -5,7 +5,7 @@
 //! data_dir/SESSION                       whether the last session ended in order, and in which boot of the machine
 //! data_dir/CUT                           records that the journal lost, until it tells of that itself
 //! data_dir/cut-<time>/                   what the start that found it took away
-//! data_dir/gap-<record>/                   damaged journal files that a person accepted the loss of, as they were
+//! data_dir/gap-<record>/                 damaged journal files that a person accepted the loss of, as they were
 //! data_dir/LOCK                          held by the one process that writes
 //! data_dir/journal/<first seq>.journal   live segment: records in frames, one frame for each batch
 //! data_dir/journal/<first seq>.jsonl.zst sealed segment: the same records, for zstdcat and jq

@@ -174,13 +174,7 @@ impl Opening {
         // take it for something that this boot of the machine wrote.
         let earlier = last.as_ref().map_or("", |session| &session.boot);
         let trusted = clean_close || same_boot || created;
-        let begins_with = found
-            .journal_sizes
-            .keys()
-            .next()
-            .copied()
-            .unwrap_or(found.journal_first);
-        let whole = begins_with == 1 && found.gaps.is_empty();
+        let gapless = found.gaps.is_empty();
         let session = Session {
             boot: if trusted { boot.clone() } else { earlier.to_owned() },
             clean: false,
@@ -207,7 +201,7 @@ impl Opening {
             session,
             before: last,
             boot,
-            whole,
+            gapless,
             _held: held,
         };
         Ok(Opened {

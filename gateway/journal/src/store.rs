@@ -59,8 +59,8 @@ pub struct Store {
     pub(crate) before: Option<Session>,
     /// This boot of the machine.
     pub(crate) boot: String,
-    /// Every record is here: none was destroyed, none is missing in a gap.
-    pub(crate) whole: bool,
+    /// No record is missing in a gap.
+    pub(crate) gapless: bool,
     // Given back last of all, when no thread of the writer is left.
     pub(crate) _held: Box<dyn DiskLock>,
 }
@@ -124,7 +124,7 @@ impl Store {
     /// # Errors
     /// As [`Snapshots::latest`].
     pub fn remove_older_snapshots(&self, than: u64, together: u64) -> Result<u64, SnapshotError> {
-        if self.whole {
+        if self.gapless && self.first_seq() == 1 {
             self.snapshots.remove_older(than, together)
         } else {
             Ok(0)
@@ -226,7 +226,6 @@ impl Store {
         remove(&**disk, &oldest.path)?;
         disk.sync_dir(dir).map_err(|error| health.fail(dir, "syncing", error))?;
         lock(&sealing.sizes).remove(&oldest.first_seq);
-        self.whole = false;
         Ok(Some(oldest.bytes))
     }
 

@@ -1,12 +1,18 @@
 //! The command line (DESIGN §8).
 
+mod keys;
+mod registry;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::event::Event;
-use engine::names::{KindName, MessageId, Mnemonic, Party, Queue};
+use engine::names::{MessageId, Mnemonic, Queue};
 use jiff::Timestamp;
+
+pub(crate) use keys::{CurveName, Keys, KeysCsr, KeysNew, KeysShow, MasterKeyCommand};
+pub(crate) use registry::{Registry, RouteCommand, RouteExplain};
 
 /// A regional gateway for the interagency bus SMEV 3: what it has accepted it never loses, and it can prove what happened to it.
 #[derive(Debug, Parser)]
@@ -151,188 +157,6 @@ pub(crate) struct Sandbox {
     /// Leave the folder behind, to look around in
     #[arg(long)]
     pub(crate) keep: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Keys {
-    /// Make a private key and, with --subject, a self-signed certificate for it
-    New(KeysNew),
-    /// Write a certificate request (PKCS#10) for a private key
-    Csr(KeysCsr),
-    /// Show certificates, or the public half of private keys
-    Show(KeysShow),
-    /// The master key that protects stored message bodies
-    #[command(subcommand)]
-    Master(MasterKeyCommand),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum MasterKeyCommand {
-    /// Make a master key
-    New {
-        /// File for it (mode 0600); must not exist
-        file: PathBuf,
-    },
-    /// Show which key a file holds: its fingerprint, never the key
-    Show {
-        /// The file
-        file: PathBuf,
-        #[command(flatten)]
-        output: OutputArg,
-    },
-    /// Protect the gateway's data keys with another master key; no message body is rewritten
-    Rotate {
-        /// File of the new key, which the gateway must be able to read
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeysNew {
-    /// File for the private key (PEM, PKCS#8, mode 0600); must not exist
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// Parameter set; the length of the key follows from it
-    #[arg(long, default_value = "crypto-pro-a")]
-    pub(crate) curve: CurveName,
-    /// Subject of a self-signed certificate, such as "CN=Region,O=Government,C=RU"
-    #[arg(long, value_name = "NAME", requires = "certificate")]
-    pub(crate) subject: Option<String>,
-    /// File for the certificate (PEM); must not exist
-    #[arg(long, value_name = "FILE", requires = "subject")]
-    pub(crate) certificate: Option<PathBuf>,
-    /// Validity of the certificate
-    #[arg(long, value_name = "N", default_value_t = 455, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub(crate) days: u32,
-}
-
-/// Parameter sets by the names of the field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CurveName {
-    CryptoProA,
-    CryptoProB,
-    CryptoProC,
-    CryptoProXchA,
-    CryptoProXchB,
-    #[value(name = "tc26-256-a")]
-    Tc26A256,
-    #[value(name = "tc26-256-b")]
-    Tc26B256,
-    #[value(name = "tc26-256-c")]
-    Tc26C256,
-    #[value(name = "tc26-256-d")]
-    Tc26D256,
-    #[value(name = "tc26-512-a")]
-    Tc26A512,
-    #[value(name = "tc26-512-b")]
-    Tc26B512,
-    #[value(name = "tc26-512-c")]
-    Tc26C512,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeysCsr {
-    /// The private key (PEM, PKCS#8)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// Subject, such as "CN=Region,O=Government,C=RU"
-    #[arg(long, value_name = "NAME")]
-    pub(crate) subject: String,
-    /// File for the request (PEM); standard output without it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeysShow {
-    /// Certificates (PEM or DER) or private keys (PEM)
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) output: OutputArg,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Registry {
-    /// Add and replace what the files say; a folder means its *.toml files in the order of their names
-    Apply {
-        /// Registry files, or folders of them
-        #[arg(required = true, value_name = "FILE|DIR")]
-        paths: Vec<PathBuf>,
-        /// Also remove what the files do not name
-        #[arg(long)]
-        prune: bool,
-    },
-    /// Show what applying the files would add, change and remove; nothing is changed
-    Diff {
-        /// Registry files, or folders of them
-        #[arg(required = true, value_name = "FILE|DIR")]
-        paths: Vec<PathBuf>,
-        /// As `apply --prune` would do
-        #[arg(long)]
-        prune: bool,
-        #[command(flatten)]
-        output: OutputArg,
-    },
-    /// Look for what is allowed and yet can hardly be meant: routes that are never taken, kinds that nobody may provide,
-    /// certificates that end; in the files together with what the gateway has, or without files in that alone
-    Lint {
-        /// Registry files, or folders of them
-        #[arg(value_name = "FILE|DIR")]
-        paths: Vec<PathBuf>,
-        /// Look at the files alone, as if the gateway had nothing
-        #[arg(long, requires = "paths")]
-        alone: bool,
-        /// End with 1 if anything is found
-        #[arg(long)]
-        strict: bool,
-        #[command(flatten)]
-        output: OutputArg,
-    },
-    /// Write the registry as a file with its certificates and schemas, ready to be applied elsewhere
-    Export {
-        /// Folder for registry.toml and the files that it names, empty or absent; without it only the text is shown
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
-    /// Show the registry
-    Show(OutputArg),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RouteCommand {
-    /// Tell what becomes of a request and why, route by route, without sending it; ends with 1 if it is refused
-    Explain(RouteExplain),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RouteExplain {
-    /// Who sends it: MUN001 or upstream/federal
-    #[arg(long, value_name = "PARTY", value_parser = party)]
-    pub(crate) from: Party,
-    /// The kind; without it the payload's root element tells
-    #[arg(long, value_name = "NAME", required_unless_present = "payload")]
-    pub(crate) kind: Option<KindName>,
-    /// A payload (XML), for the conditions that look into it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) payload: Option<PathBuf>,
-    /// A value of DynamicRouting (1.3); repeatable
-    #[arg(long, value_name = "VALUE")]
-    pub(crate) dynamic: Vec<String>,
-    /// A value of IdentifierRouting (1.3); repeatable
-    #[arg(long, value_name = "VALUE")]
-    pub(crate) identifier: Vec<String>,
-    #[command(flatten)]
-    pub(crate) output: OutputArg,
-}
-
-fn party(text: &str) -> Result<Party, String> {
-    let parsed = match text.strip_prefix("upstream/") {
-        Some(name) => name.parse().map(Party::Upstream),
-        None => text.parse().map(Party::Participant),
-    };
-    parsed.map_err(|error: engine::names::NameError| error.to_string())
 }
 
 #[derive(Debug, Subcommand)]

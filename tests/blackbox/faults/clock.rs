@@ -1,4 +1,4 @@
-//! A clock that stands before the journal's last time. What a clock does that jumps while the gateway runs is tested beside
+//! A start with a clock that stands before the journal's last time, or far after it. What a clock does that jumps while the gateway runs is tested beside
 //! the engine, because only there a test owns the clock.
 
 use super::{condition, incident};
@@ -6,7 +6,8 @@ use crate::common::{
     CONSUMER, PROVIDER, SPRAVKA, assert_journal_whole, hours, journal, local_region, refused, request, send, system,
     take_request,
 };
-use emulator::Clock;
+use emulator::{Clock, SignedCall};
+use harness::Region;
 use jiff::Timestamp;
 
 #[tokio::test]
@@ -14,7 +15,7 @@ async fn after_a_start_with_a_clock_set_back_nothing_is_accepted_twice_or_forgot
     let start = Timestamp::now();
     let clock = Clock::running(start + hours(5), 1.0);
     let mut region = local_region().clock(clock.clone()).start().await.unwrap();
-    let (consumer, provider) = (system(&region, CONSUMER), system(&region, PROVIDER));
+    let consumer = system(&region, CONSUMER);
     let call = consumer
         .sign_request(&consumer.new_request(request(SPRAVKA, "раз")))
         .unwrap();
@@ -35,14 +36,20 @@ async fn after_a_start_with_a_clock_set_back_nothing_is_accepted_twice_or_forgot
 
     clock.set(start + hours(5));
     region.start().await.unwrap();
-    assert_eq!(refused(&consumer, &call).await.element, "MessageIsAlreadySent");
-    assert_eq!(take_request(&provider).await.data.message_id, first);
-    send(&system(&region, CONSUMER), request(SPRAVKA, "два")).await;
-    assert_journal_whole(&region).await;
+    goes_on(&region, &call, &first).await;
+}
+
+/// The call is known, its message is handed over, and new ones are accepted.
+async fn goes_on(region: &Region, call: &SignedCall, message: &str) {
+    let (consumer, provider) = (system(region, CONSUMER), system(region, PROVIDER));
+    assert_eq!(refused(&consumer, call).await.element, "MessageIsAlreadySent");
+    assert_eq!(take_request(&provider).await.data.message_id, message);
+    send(&consumer, request(SPRAVKA, "два")).await;
+    assert_journal_whole(region).await;
 }
 
 /// `/ready` is at 503 on `clock`, and the gateway's door takes nothing new.
-async fn doubted(region: &harness::Region) {
+async fn doubted(region: &Region) {
     let message = condition(region, "clock", false).await;
     assert!(message.contains("after the last record"), "{message}");
     let consumer = system(region, CONSUMER);
@@ -57,7 +64,7 @@ async fn a_start_ten_years_ahead_is_not_believed_and_leaves_nothing_behind() {
     let start = Timestamp::now();
     let clock = Clock::running(start, 1.0);
     let mut region = local_region().clock(clock.clone()).start().await.unwrap();
-    let (consumer, provider) = (system(&region, CONSUMER), system(&region, PROVIDER));
+    let consumer = system(&region, CONSUMER);
     let call = consumer
         .sign_request(&consumer.new_request(request(SPRAVKA, "раз")))
         .unwrap();
@@ -72,10 +79,7 @@ async fn a_start_ten_years_ahead_is_not_believed_and_leaves_nothing_behind() {
 
     clock.set(start + hours(1));
     region.start().await.unwrap();
-    assert_eq!(refused(&consumer, &call).await.element, "MessageIsAlreadySent");
-    assert_eq!(take_request(&provider).await.data.message_id, first);
-    send(&system(&region, CONSUMER), request(SPRAVKA, "два")).await;
-    assert_journal_whole(&region).await;
+    goes_on(&region, &call, &first).await;
 }
 
 #[tokio::test]

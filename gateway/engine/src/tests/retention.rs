@@ -116,6 +116,20 @@ async fn a_drained_queue_leaves_what_is_needed_on_the_disk_and_little_more() {
     engine.shutdown().await;
 }
 
+/// Of sixty messages one of ten stays: handed out, never acknowledged.
+async fn one_of_ten_stays(engine: &Engine) -> Vec<Delivery> {
+    let mut kept = Vec::new();
+    for n in 0..60 {
+        let delivery = take(engine).await.unwrap();
+        if n % 10 == 0 {
+            kept.push(delivery);
+        } else {
+            acknowledge(engine, &delivery).await;
+        }
+    }
+    kept
+}
+
 #[tokio::test]
 async fn survivors_of_a_mostly_dead_segment_are_copied_forward_and_stay_readable() {
     let dir = tempfile::tempdir().unwrap();
@@ -124,16 +138,7 @@ async fn survivors_of_a_mostly_dead_segment_are_copied_forward_and_stay_readable
     running.settings.exchange_ttl = running.settings.grace;
     let engine = running.region().await;
     accept(&engine, 0..60).await;
-    // One of ten stays: handed out, never acknowledged.
-    let mut kept = Vec::new();
-    for n in 0..60 {
-        let delivery = take(&engine).await.unwrap();
-        if n % 10 == 0 {
-            kept.push(delivery);
-        } else {
-            acknowledge(&engine, &delivery).await;
-        }
-    }
+    let kept = one_of_ten_stays(&engine).await;
     let full = segments(dir.path());
     running.time.pass(SignedDuration::from_hours(24 * 31));
     engine.tick().await;
@@ -164,15 +169,7 @@ async fn mostly_dead(dir: &Path, disk: &TellingDisk) -> (Running, Engine, Vec<De
     running.settings.exchange_ttl = running.settings.grace;
     let engine = running.region().await;
     accept(&engine, 0..60).await;
-    let mut kept = Vec::new();
-    for n in 0..60 {
-        let delivery = take(&engine).await.unwrap();
-        if n % 10 == 0 {
-            kept.push(delivery);
-        } else {
-            acknowledge(&engine, &delivery).await;
-        }
-    }
+    let kept = one_of_ten_stays(&engine).await;
     running.time.pass(SignedDuration::from_hours(24 * 31));
     (running, engine, kept)
 }
