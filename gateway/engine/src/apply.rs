@@ -11,6 +11,7 @@ pub(crate) use forget::family;
 use jiff::Timestamp;
 use journal::Location;
 
+use crate::backup::LastBackup;
 use crate::command::{ForwardOutcome, MessageType};
 use crate::destruction::{self, Proposal, Stage};
 use crate::error::IndexError;
@@ -145,6 +146,11 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             destruction::change_stage(state, *proposal, Stage::Closed { by, reason })
         }
         Event::JournalDestroyed { proposal, .. } => destruction::done(state, *proposal),
+        Event::BackedUp { made, .. } => {
+            let through = made.through;
+            state.put(keys::backed_up(), &LastBackup { at, through });
+            Ok(())
+        }
         Event::Restored { through, made, .. } => restored::hold_back(state, at, (*through, Micros::from(*made)), None),
         Event::UpstreamResumed { doubtful, .. } => restored::resume(state, at, doubtful),
         Event::Forgotten { what, through } => forget::forget(state, *what, through),
@@ -154,7 +160,6 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
         | Event::Refused { .. }
         | Event::Incident { .. }
         | Event::MasterKey { .. }
-        | Event::BackedUp { .. }
         | Event::Checkpoint { .. }
         | Event::Snapshot { .. } => Ok(()),
     }

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::error::IndexError;
+use crate::keys;
+use crate::message::Micros;
+use crate::state::State as Rows;
 
 /// How long files stay in their place for a backup that is not heard of again.
 const HOLD: Duration = Duration::from_mins(10);
@@ -44,6 +50,33 @@ pub struct BackupMade {
     pub files: u64,
     /// Their octets.
     pub bytes: u64,
+}
+
+/// The row of the newest backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastBackup {
+    /// When the journal told of it.
+    pub(crate) at: Micros,
+    /// The last record that it has.
+    pub(crate) through: u64,
+}
+
+/// The newest backup that was made of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupDone {
+    /// When it was complete.
+    pub at: Timestamp,
+    /// The last record of the journal that it has.
+    pub through: u64,
+}
+
+/// The newest backup, if one was ever made.
+pub(crate) fn last(rows: &Rows<'_>) -> Result<Option<BackupDone>, IndexError> {
+    let last: Option<LastBackup> = rows.get(&keys::backed_up())?;
+    Ok(last.map(|last| BackupDone {
+        at: last.at.timestamp(),
+        through: last.through,
+    }))
 }
 
 /// The octets that are signed for a manifest with this digest (hexadecimal), after hashing with the algorithm of the key. The

@@ -142,6 +142,12 @@ pub(crate) fn restored() -> Key {
     Key::new(b'z').text("restored")
 }
 
+/// `z backed_up` → [`LastBackup`](crate::backup::LastBackup): the newest backup. Absent before the first one, and in a store
+/// whose backups were all made by a program that did not keep this.
+pub(crate) fn backed_up() -> Key {
+    Key::new(b'z').text("backed_up")
+}
+
 /// `z journal_cut` → [`JournalCut`](crate::message::JournalCut), until a person takes note of it.
 pub(crate) fn journal_cut() -> Key {
     Key::new(b'z').text("journal_cut")

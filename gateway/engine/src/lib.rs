@@ -56,7 +56,7 @@ mod view;
 mod work;
 mod writer;
 
-pub use backup::{BackupMade, BackupMark, manifest_text};
+pub use backup::{BackupDone, BackupMade, BackupMark, manifest_text};
 pub use checkpoint::{CheckpointVerifier, checkpoint_text};
 pub use conditions::Condition;
 pub use destruction::{DestructionStatus, Stage, anchor};

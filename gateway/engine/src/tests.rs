@@ -1,5 +1,6 @@
 //! Promises of the whole engine, on a real disk: what survives restarts and crashes, and what comes back from the journal.
 
+mod backup;
 mod clock;
 mod cut;
 mod cuts;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use journal::disk::Disk;
 
+use crate::backup::{self, BackupDone};
 use crate::blobs::Blobs;
 use crate::command::{Quarantined, QueueStatus, QueuedMessage};
 use crate::destruction::{self, DestructionStatus};
@@ -77,6 +78,14 @@ impl View {
     /// The index cannot be read.
     pub fn destructions(&self) -> Result<Vec<DestructionStatus>, IndexError> {
         destruction::statuses(&self.state())
+    }
+
+    /// The newest backup, if one was ever made.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn last_backup(&self) -> Result<Option<BackupDone>, IndexError> {
+        backup::last(&self.state())
     }
 
     /// The registry.

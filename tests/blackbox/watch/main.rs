@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod backup;
 mod catalogue;
 mod dashboard;
 mod prometheus;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 
 use super::Engine;
-use crate::backup::{BackupMade, BackupMark, manifest_text};
+use crate::backup::{self, BackupDone, BackupMade, BackupMark, manifest_text};
 use crate::blobs::is_digest;
 use crate::command::Refusal;
 use crate::event::Person;
@@ -52,6 +52,11 @@ impl Engine {
         let by = by.to_owned();
         self.ask(|reply| Command::BackedUp { made, by, reply }).await?;
         Ok(signature)
+    }
+
+    /// The newest backup, if one was ever made.
+    pub fn last_backup(&self) -> Option<BackupDone> {
+        self.read(backup::last)
     }
 
     /// What keeps messages from going to upstreams, if anything does.

@@ -192,6 +192,12 @@ pub(super) const JOURNAL_VERIFICATION_FAILED: Entry = Entry::gauge("rsmev_journa
     .help("1 if the last verification of the whole journal found it damaged")
     .act("1: `rsmev journal verify` names the place; docs/recovery.md, A damaged journal.");
 
+pub(super) const BACKUP_LAST: Entry = Entry::gauge("rsmev_backup_last_timestamp_seconds", "Unix time", [])
+    .help("When the newest backup was complete; 0 before the first one")
+    .act(
+        "Older than two days: is rsmev-backup.timer enabled? `systemctl status rsmev-backup.service` (docs/backup.md).",
+    );
+
 pub(super) const DISK_FREE_BYTES: Entry = Entry::gauge("rsmev_disk_free_bytes", "octets", [])
     .help("Free octets on the disk of data_dir")
     .act("Below `rsmev_disk_reserve_bytes` nothing new is accepted: make room before that.")
@@ -308,6 +314,7 @@ pub(crate) fn rows() -> Vec<Row> {
         JOURNAL_CUT.row(),
         JOURNAL_VERIFIED.row(),
         JOURNAL_VERIFICATION_FAILED.row(),
+        BACKUP_LAST.row(),
         DISK_FREE_BYTES.row(),
         DISK_FREE_INODES.row(),
         DISK_RESERVE_BYTES.row(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::Engine;
 use engine::names::Queue;
 use gost::Certificate;
+use jiff::Timestamp;
 use prometheus::proto::MetricFamily;
 use smev3::door::{DoorMetrics, LiveTls};
 
@@ -162,8 +163,6 @@ impl Sources {
         for (worker, count) in self.engine.worker_panics() {
             panics.count([worker], count);
         }
-        #[expect(clippy::cast_precision_loss, reason = "seconds until a date")]
-        let whole_at = verified.whole_at.map_or(0.0, |at| at.as_second() as f64);
         vec![
             single(of::SPOOL_BYTES, float(gauges.spool_bytes)),
             single(of::SPOOL_NEEDED_BYTES, float(gauges.spool_needed_bytes)),
@@ -172,8 +171,12 @@ impl Sources {
             single(of::JOURNAL_BYTES, float(gauges.journal_bytes)),
             single(of::JOURNAL_LAST_SEQ, float(gauges.journal_last_seq)),
             single(of::JOURNAL_CUT, truth(gauges.journal_cut)),
-            single(of::JOURNAL_VERIFIED, whole_at),
+            single(of::JOURNAL_VERIFIED, moment(verified.whole_at)),
             single(of::JOURNAL_VERIFICATION_FAILED, truth(verified.failed.is_some())),
+            single(
+                of::BACKUP_LAST,
+                moment(self.engine.last_backup().map(|backup| backup.at)),
+            ),
             single(of::UPSTREAM_HELD, truth(self.engine.upstream_hold().is_some())),
             single(of::DISK_FREE_BYTES, float(gauges.disk_free_bytes)),
             single(of::DISK_FREE_INODES, float(gauges.disk_free_inodes)),
@@ -296,6 +299,12 @@ fn shipping(archive: &Archive) -> [MetricFamily; 3] {
         single_count(of::ARCHIVE_SHIPPED, status.shipped),
         single_count(of::ARCHIVE_FAILURES, status.failures),
     ]
+}
+
+/// A moment as Prometheus has it; 0 for one that has not been.
+#[expect(clippy::cast_precision_loss, reason = "seconds until a date")]
+fn moment(at: Option<Timestamp>) -> f64 {
+    at.map_or(0.0, |at| at.as_second() as f64)
 }
 
 /// Yes and no as Prometheus has them.
