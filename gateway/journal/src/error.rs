@@ -27,14 +27,14 @@ pub enum OpenError {
         known: u32,
     },
     /// The directory was written by an older program, in a form that this one does not read.
-    #[error("{} has storage format {found}, this program reads format {known} alone: use the version that wrote it", path.display())]
+    #[error("{} has storage format {found}, this program reads formats from {oldest} on: install one between the two first", path.display())]
     OlderFormat {
         /// The format file.
         path: PathBuf,
         /// The version found in it.
         found: u32,
-        /// The version that this program reads.
-        known: u32,
+        /// The oldest version that this program reads.
+        oldest: u32,
     },
     /// The files are not what was written. It is for a person to decide what to do; nothing is repaired silently.
     #[error(transparent)]

@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::disk::DiskFile;
-use crate::layout::{CIPHER_NONE, FORMAT};
+use crate::layout::{CIPHER_NONE, FORMAT, is_known};
 use crate::octets::{array_at, put, read_whole, u32_at, u64_at};
 use crate::record::Digest;
 use crate::spool::SpoolEnd;
@@ -60,7 +60,7 @@ impl SegmentHeader {
         if u32_at(&octets, 8) != crc32c::crc32c(&octets[12..]) {
             return Ok(Err("the CRC of the segment header is wrong"));
         }
-        if u32_at(&octets, 12) != FORMAT || u32_at(&octets, 16) != CIPHER_NONE {
+        if !is_known(u32_at(&octets, 12)) || u32_at(&octets, 16) != CIPHER_NONE {
             return Ok(Err(
                 "the segment has a format or cipher that this program does not know",
             ));

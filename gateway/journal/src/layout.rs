@@ -5,8 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 
-/// Version of everything that this crate writes, in the `FORMAT` file and in each header.
-pub(crate) const FORMAT: u32 = 4;
+/// Version of everything that this crate and whoever fills its records and snapshots write, in the `FORMAT` file and in each
+/// header. It is raised whenever a program that knows the version before would misread something.
+///
+/// 5: events and rows of what operators hold back, and of incidents.
+pub(crate) const FORMAT: u32 = 5;
+/// The oldest version that is read. A session that begins on it raises the `FORMAT` file; older segments and snapshots stay
+/// as they are.
+pub(crate) const OLDEST: u32 = 4;
 /// The only cipher so far: none.
 pub(crate) const CIPHER_NONE: u32 = 0;
 /// The largest segment, so that an offset in it always fits into 32 bits.
@@ -22,6 +28,11 @@ const SPOOL: &str = ".spool";
 const SNAPSHOT: &str = ".snapshot";
 /// Ends the names of unfinished files; opening the store removes them.
 pub(crate) const UNFINISHED: &str = ".tmp";
+
+/// Whether a file with this version in its header can be read.
+pub(crate) fn is_known(format: u32) -> bool {
+    (OLDEST..=FORMAT).contains(&format)
+}
 
 /// The places of a data directory.
 #[derive(Debug, Clone)]

@@ -12,10 +12,10 @@ use crate::cut;
 use crate::disk::{Disk, DiskLock};
 use crate::error::OpenError;
 use crate::health::Health;
-use crate::layout::{Layout, MAX_SEGMENT, MIN_SEGMENT};
+use crate::layout::{FORMAT, Layout, MAX_SEGMENT, MIN_SEGMENT};
 use crate::recovery::{Expected, Recovery, recover};
 use crate::salvage;
-use crate::setup::{Session, check_or_create, io_error, sweep};
+use crate::setup::{Session, check_or_create, io_error, sweep, write_header};
 use crate::snapshot::{Position, Snapshots};
 use crate::store::{Options, Store};
 use crate::writer::Writer;
@@ -57,7 +57,7 @@ pub fn begin(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Openin
     let held = disk.lock(&layout.lock()).map_err(|error| OpenError::lock(dir, error))?;
 
     let health = Arc::new(Health::default());
-    let created = check_or_create(&*disk, &layout, &options, &health)?;
+    let format = check_or_create(&*disk, &layout, &options, &health)?;
     sweep(&*disk, &layout).map_err(io)?;
     let last = Session::load(&*disk, &layout).map_err(io)?;
     let boot = disk.boot_id().map_err(io)?;
@@ -66,7 +66,7 @@ pub fn begin(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Openin
         layout,
         options,
         health,
-        created,
+        format,
         last,
         boot,
         known: None,
@@ -82,7 +82,8 @@ pub struct Opening {
     layout: Layout,
     options: Options,
     health: Arc<Health>,
-    created: bool,
+    /// The version in the storage header; none if the directory was set up.
+    format: Option<u32>,
     last: Option<Session>,
     boot: String,
     known: Option<(Position, Timestamp)>,
@@ -94,7 +95,7 @@ impl Opening {
     /// As [`Recovery::created`].
     #[must_use]
     pub fn created(&self) -> bool {
-        self.created
+        self.format.is_none()
     }
 
     /// As [`Recovery::clean_close`].
@@ -133,13 +134,13 @@ impl Opening {
     /// # Errors
     /// As [`open`].
     pub fn finish(self) -> Result<Opened, OpenError> {
-        let (clean_close, same_boot) = (self.clean_close(), self.same_boot());
+        let (created, clean_close, same_boot) = (self.created(), self.clean_close(), self.same_boot());
         let Self {
             disk,
             layout,
             options,
             health,
-            created,
+            format,
             last,
             boot,
             known,
@@ -157,10 +158,16 @@ impl Opening {
             accepted: &accepted,
             now: times.into_iter().flatten().next().unwrap_or_default(),
         };
+        // From here on something may be written.
+        let raised_from = format.filter(|found| *found != FORMAT);
+        if raised_from.is_some() {
+            write_header(&*disk, &layout)?;
+        }
         let passed_over = salvage::pass_over(&disk, &layout, options.zstd_level, &expected)?;
         let found = recover(&disk, &layout, &options, &health, &expected)?;
         let recovery = Recovery {
             created,
+            raised_from,
             last_seq: found.last_seq,
             last_at: found.last_at,
             cut: found.cut.clone(),

@@ -32,6 +32,8 @@ use crate::store::Options;
 pub struct Recovery {
     /// Whether the directory was set up just now.
     pub created: bool,
+    /// The storage format that the directory had before this session, if it was an older one.
+    pub raised_from: Option<u32>,
     /// Sequence number of the last record; 0 if there is none.
     pub last_seq: u64,
     /// Time of the last record; if nothing was written since the last segment was sealed, the latest time in that one.

@@ -13,7 +13,7 @@ use crate::disk::{Access, Disk, DiskFile, create_anew};
 use crate::error::{CommitError, Damage};
 use crate::frame::{self, Found, SegmentHeader};
 use crate::health::Health;
-use crate::layout::{FORMAT, UNFINISHED, raw_path, sealed_path};
+use crate::layout::{FORMAT, UNFINISHED, is_known, raw_path, sealed_path};
 use crate::octets::{Stream, array_at, put, read_whole, u32_at, u64_at};
 use crate::record::{Digest, Line};
 
@@ -79,7 +79,7 @@ impl Summary {
         if u32_at(&octets, 16) != crc32c::crc32c(&octets[20..]) {
             return Ok(Err("the CRC of the summary is wrong"));
         }
-        if u32_at(&octets, 20) != FORMAT {
+        if !is_known(u32_at(&octets, 20)) {
             return Ok(Err("the segment has a format that this program does not know"));
         }
         let summary = Self {

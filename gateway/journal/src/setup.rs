@@ -12,7 +12,8 @@ use crate::error::{CommitError, Damage, OpenError};
 use crate::frame::{self, SegmentHeader};
 use crate::health::Health;
 use crate::layout::{
-    FORMAT, Form, Layout, SegmentName, UNFINISHED, journal_segments, raw_path, spool_path, spool_segments,
+    FORMAT, Form, Layout, OLDEST, SegmentName, UNFINISHED, is_known, journal_segments, raw_path, spool_path,
+    spool_segments,
 };
 use crate::octets::{is_zero_from, read_whole};
 use crate::spool::{self, SpoolEnd};
@@ -41,18 +42,19 @@ pub fn last_session(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Session>> 
     Session::load(disk, &Layout::new(dir))
 }
 
-/// Checks the storage header of a data directory without its lock; false if there is none, and no data either.
+/// Checks the storage header of a data directory without its lock: its version; none if there is no header, and no data
+/// either.
 ///
 /// # Errors
 /// [`OpenError::NewerFormat`], [`OpenError::OlderFormat`], [`OpenError::Damaged`] if it cannot be read or is missing beside data, [`OpenError::Io`].
-pub fn check_header(disk: &dyn Disk, dir: &Path) -> Result<bool, OpenError> {
+pub fn check_header(disk: &dyn Disk, dir: &Path) -> Result<Option<u32>, OpenError> {
     let layout = Layout::new(dir);
     let path = layout.format();
     if let Some(text) = read_small(disk, &path).map_err(|error| io_error(&path, error))? {
-        return check(&path, &text).map(|()| true);
+        return check(&path, &text).map(Some);
     }
     if is_untouched(disk, &layout).map_err(|error| io_error(&layout.root, error))? {
-        return Ok(false);
+        return Ok(None);
     }
     let what = "the storage header is missing although there is data; restore it from a backup".to_owned();
     Err(Damage {
@@ -76,17 +78,17 @@ impl Session {
     }
 }
 
-/// Checks the storage header, or sets the directory up if there is none; says whether it did.
+/// Checks the storage header: its version. Sets the directory up if there is none.
 pub(crate) fn check_or_create(
     disk: &dyn Disk,
     layout: &Layout,
     options: &Options,
     health: &Health,
-) -> Result<bool, OpenError> {
-    if check_header(disk, &layout.root)? {
-        return Ok(false);
+) -> Result<Option<u32>, OpenError> {
+    let found = check_header(disk, &layout.root)?;
+    if found.is_some() {
+        return Ok(found);
     }
-    let path = layout.format();
     for dir in [&layout.journal, &layout.spool, &layout.snapshot] {
         disk.create_dir(dir).map_err(|error| io_error(dir, error))?;
     }
@@ -98,18 +100,24 @@ pub(crate) fn check_or_create(
         },
     })?;
     sync_parent(disk, &layout.root).map_err(|error| io_error(&layout.root, error))?;
-    let text = format!("rsmev storage, format {FORMAT}\n");
-    replace_file(disk, &path, text.as_bytes()).map_err(|error| io_error(&path, error))?;
-    Ok(true)
+    write_header(disk, layout)?;
+    Ok(None)
 }
 
-fn check(path: &Path, text: &[u8]) -> Result<(), OpenError> {
+/// Says in the storage header that what is written from now on has this program's format.
+pub(crate) fn write_header(disk: &dyn Disk, layout: &Layout) -> Result<(), OpenError> {
+    let path = layout.format();
+    let text = format!("rsmev storage, format {FORMAT}\n");
+    replace_file(disk, &path, text.as_bytes()).map_err(|error| io_error(&path, error))
+}
+
+fn check(path: &Path, text: &[u8]) -> Result<u32, OpenError> {
     let version = std::str::from_utf8(text)
         .ok()
         .and_then(|text| text.trim_end().strip_prefix("rsmev storage, format "))
         .and_then(|version| version.parse().ok());
     match version {
-        Some(FORMAT) => Ok(()),
+        Some(found) if is_known(found) => Ok(found),
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
             path: path.to_owned(),
             found,
@@ -118,7 +126,7 @@ fn check(path: &Path, text: &[u8]) -> Result<(), OpenError> {
         Some(found) => Err(OpenError::OlderFormat {
             path: path.to_owned(),
             found,
-            known: FORMAT,
+            oldest: OLDEST,
         }),
         None => {
             let what = "the storage header is not readable; restore it from a backup".to_owned();

@@ -13,7 +13,7 @@ use streebog::{Digest as _, Streebog256};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{ReadError, SnapshotError, is_no_space};
 use crate::health::Health;
-use crate::layout::{CIPHER_NONE, FORMAT, UNFINISHED, snapshot_path, snapshots};
+use crate::layout::{CIPHER_NONE, FORMAT, UNFINISHED, is_known, snapshot_path, snapshots};
 use crate::octets::{Stream, array_at, put, read_whole, u32_at, u64_at};
 use crate::record::Digest;
 
@@ -393,7 +393,7 @@ impl SnapshotReader {
         if !whole || array_at(&head, 0) != MAGIC || u32_at(&head, 8) != crc32c::crc32c(&head[12..]) {
             return Err(damaged("the header is wrong"));
         }
-        if u32_at(&head, 12) != FORMAT || u32_at(&head, 16) != CIPHER_NONE {
+        if !is_known(u32_at(&head, 12)) || u32_at(&head, 16) != CIPHER_NONE {
             return Err(damaged("its format or cipher is not known to this program"));
         }
         let position = Position {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::layout::{CIPHER_NONE, FORMAT, spool_path};
+use crate::layout::{CIPHER_NONE, FORMAT, is_known, spool_path};
 use crate::octets::{array_at, put, read_whole, u16_at, u32_at, u64_at};
 
 /// Length of the segment header.
@@ -46,15 +46,17 @@ pub(crate) fn check_header(file: &dyn DiskFile, segment: u64) -> io::Result<Resu
     if !read_whole(file, &mut octets, 0)? {
         return Ok(Err("the file is shorter than its header"));
     }
-    Ok(if octets == header(segment) {
-        Ok(())
-    } else if array_at(&octets, 0) != MAGIC || u32_at(&octets, 8) != crc32c::crc32c(&octets[12..]) {
-        Err("the header of the spool segment is damaged")
-    } else if u64_at(&octets, 40) != segment {
-        Err("the spool segment has another number inside")
-    } else {
-        Err("the spool segment has a format or cipher that this program does not know")
-    })
+    Ok(
+        if array_at(&octets, 0) != MAGIC || u32_at(&octets, 8) != crc32c::crc32c(&octets[12..]) {
+            Err("the header of the spool segment is damaged")
+        } else if u64_at(&octets, 40) != segment {
+            Err("the spool segment has another number inside")
+        } else if !is_known(u32_at(&octets, 12)) || u32_at(&octets, 16) != CIPHER_NONE {
+            Err("the spool segment has a format or cipher that this program does not know")
+        } else {
+            Ok(())
+        },
+    )
 }
 
 /// What stands before the octets of a body.

@@ -40,7 +40,7 @@ pub fn hold(dir: &Path, disk: &dyn Disk) -> Result<Box<dyn DiskLock>, OpenError>
 /// As for [`open`](crate::open()).
 pub fn view(dir: &Path, disk: Arc<dyn Disk>) -> Result<Option<View>, OpenError> {
     let layout = Layout::new(dir);
-    if !check_header(&*disk, dir)? {
+    if check_header(&*disk, dir)?.is_none() {
         return Ok(None);
     }
     let held = hold(dir, &*disk)?;
@@ -53,6 +53,7 @@ pub fn view(dir: &Path, disk: Arc<dyn Disk>) -> Result<Option<View>, OpenError> 
     let boot = disk.boot_id().map_err(io)?;
     let recovery = Recovery {
         created: false,
+        raised_from: None,
         last_seq: position.seq,
         last_at: end.replay.state.last_at,
         cut: end.cut,

@@ -115,7 +115,16 @@ pub(crate) async fn bus(gateway: &Identity, clock: Clock) -> Emulator {
 }
 
 async fn bus_with(gateway: &Identity, clock: Clock, settings: emulator::Settings) -> Emulator {
-    let mut config = Config::new(identity("SMEV"))
+    start_bus(identity("SMEV"), gateway, clock, settings).await
+}
+
+/// As [`bus`], with a key that was there before.
+pub(crate) async fn bus_of(signer: Identity, gateway: &Identity, clock: Clock) -> Emulator {
+    start_bus(signer, gateway, clock, emulator::Settings::default()).await
+}
+
+async fn start_bus(signer: Identity, gateway: &Identity, clock: Clock, settings: emulator::Settings) -> Emulator {
+    let mut config = Config::new(signer)
         .participant(gateway.mnemonic(), gateway.certificate())
         .kind(emulator::Kind::new(EGRN, "Request", "Response", "FEDERAL"))
         .kind(emulator::Kind::new(SPRAVKA, "Request", "Response", gateway.mnemonic()))

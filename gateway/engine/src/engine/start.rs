@@ -108,6 +108,9 @@ impl Engine {
             let text = format!("the index was built anew from the journal: {why}");
             shared.incidents.tell(IncidentKind::IndexRebuilt, text, now);
         }
+        if let Some(from) = opened.recovery.raised_from {
+            tracing::warn!("the data directory was raised from format {from}: an older program cannot use it any more");
+        }
         if let Some(text) = unclean_end(&opened.recovery) {
             shared.incidents.tell(IncidentKind::UncleanEnd, text, now);
         }

@@ -385,20 +385,29 @@ fn the_real_disk_keeps_files_private_and_locks_out_a_second_writer() {
 fn another_format_is_refused_and_named() {
     let disk = MemDisk::default();
     drop(disk.open_store().unwrap());
-    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 5\n".to_vec());
+    disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 6\n".to_vec());
     assert!(matches!(
         disk.open_store(),
-        Err(OpenError::NewerFormat { found: 5, known: 4, .. })
+        Err(OpenError::NewerFormat { found: 6, known: 5, .. })
     ));
     disk.write(Path::new("/data/FORMAT"), b"something else".to_vec());
     assert!(matches!(disk.open_store(), Err(OpenError::Damaged(_))));
     disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 3\n".to_vec());
     assert!(matches!(
         disk.open_store(),
-        Err(OpenError::OlderFormat { found: 3, known: 4, .. })
+        Err(OpenError::OlderFormat {
+            found: 3,
+            oldest: 4,
+            ..
+        })
     ));
     disk.write(Path::new("/data/FORMAT"), b"rsmev storage, format 4\n".to_vec());
-    assert!(disk.open_store().is_ok());
+    let looked = journal::begin(Path::new("/data"), small(), disk.shared()).unwrap();
+    drop(looked);
+    assert_eq!(disk.read(Path::new("/data/FORMAT")), b"rsmev storage, format 4\n");
+    assert_eq!(disk.open_store().unwrap().recovery.raised_from, Some(4));
+    assert_eq!(disk.read(Path::new("/data/FORMAT")), b"rsmev storage, format 5\n");
+    assert_eq!(disk.open_store().unwrap().recovery.raised_from, None);
 }
 
 #[test]
@@ -406,15 +415,15 @@ fn a_header_that_is_junk_newer_or_missing_beside_data_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let check = || journal::check_header(&RealDisk, dir);
-    assert!(!check().unwrap(), "nothing was ever stored");
+    assert_eq!(check().unwrap(), None, "nothing was ever stored");
     assert!(journal::view(dir, RealDisk::shared()).unwrap().is_none());
     let mut store = journal::open(dir, small(), RealDisk::shared()).unwrap().store;
     accept(&mut store, 1, 10).unwrap();
     store.close().unwrap();
-    assert!(check().unwrap());
+    assert_eq!(check().unwrap(), Some(5));
     let header = dir.join("FORMAT");
-    std::fs::write(&header, "rsmev storage, format 5\n").unwrap();
-    assert!(matches!(check(), Err(OpenError::NewerFormat { found: 5, .. })));
+    std::fs::write(&header, "rsmev storage, format 6\n").unwrap();
+    assert!(matches!(check(), Err(OpenError::NewerFormat { found: 6, .. })));
     std::fs::write(&header, "junk").unwrap();
     assert!(check().unwrap_err().to_string().contains("not readable"));
     std::fs::remove_file(&header).unwrap();

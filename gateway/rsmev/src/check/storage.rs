@@ -124,7 +124,10 @@ fn at_rest(inspection: &Inspection, findings: &mut Findings, dir: &Path) {
 
 /// The storage header, and that the journal reaches as far as it must; reads no more than the last segment.
 fn header_and_end(dir: &Path) -> Result<bool, String> {
-    if !journal::check_header(&RealDisk, dir).map_err(|error| error.to_string())? {
+    if journal::check_header(&RealDisk, dir)
+        .map_err(|error| error.to_string())?
+        .is_none()
+    {
         return Ok(false);
     }
     let session = data_dir::session(dir);
