@@ -14,6 +14,7 @@ pub mod facts;
 pub mod fault;
 #[doc(hidden)]
 pub mod fuzz_bodies;
+pub mod logged;
 pub mod mime;
 pub mod request;
 pub mod schema;

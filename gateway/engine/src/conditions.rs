@@ -3,7 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use logbook::log;
 use serde::Serialize;
+
+use crate::logged;
 
 /// One condition of `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,9 +99,15 @@ impl Conditions {
         if condition.ok != ok {
             condition.since = now;
             if ok {
-                tracing::info!(condition = name, "in order again");
+                log!(logged::CONDITION_OK, condition = name, "in order again");
             } else {
-                tracing::error!(condition = name, message, remedy, "not in order");
+                log!(
+                    logged::CONDITION_FAILED,
+                    condition = name,
+                    cause = message,
+                    remedy,
+                    "not in order"
+                );
             }
         }
         if condition.ok != ok || condition.message != message {

@@ -7,11 +7,13 @@
 
 use jiff::Timestamp;
 use journal::RemoveError;
+use logbook::log;
 use serde::{Deserialize, Serialize};
 
 use crate::error::IndexError;
 use crate::event::{Act, Destruction, Event, Person};
 use crate::keys::{self, Key};
+use crate::logged;
 use crate::message::Micros;
 use crate::state::{State, decode};
 use crate::writer::{Writer, is_due};
@@ -222,7 +224,8 @@ impl Writer {
             through: proposal.through,
         };
         if self.record(vec![event])? {
-            tracing::info!(
+            log!(
+                logged::DESTROYED,
                 first = proposal.first,
                 through = proposal.through,
                 "journal segments were destroyed by an act of two people"

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use journal::BodyError;
+use logbook::log;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use vault::SealError;
 
@@ -21,6 +22,7 @@ use crate::command::{
 use crate::conditions::INDEX;
 use crate::error::{IndexError, Unreadable};
 use crate::inspect;
+use crate::logged;
 use crate::names::{MessageId, Mnemonic, NodeId, UpstreamName};
 use crate::offer::{self, Offer, OfferedPull};
 use crate::protection::Protection;
@@ -121,10 +123,10 @@ impl Engine {
 
     /// Journals an incident: `kind` is a short word of the caller, `text` tells a person what happened, without payload.
     pub async fn record_incident(&self, kind: &str, text: String) {
-        tracing::warn!(kind, text, "incident");
+        log!(logged::INCIDENT, kind, text, "incident");
         let kind = kind.to_owned();
         if let Err(refusal) = self.ask(|reply| Command::Incident { kind, text, reply }).await {
-            tracing::error!(%refusal, "the incident was not journaled");
+            log!(logged::INCIDENT_NOT_JOURNALED, %refusal, "the incident was not journaled");
         }
     }
 
@@ -176,7 +178,7 @@ impl Engine {
             return Err(Unreadable::Now(error));
         }
         let cause = error.to_string();
-        tracing::error!(seq, cause, "a stored message cannot be read");
+        log!(logged::STORED_UNREADABLE, seq, cause, "a stored message cannot be read");
         let command = |reply| Command::Unreadable {
             seq,
             place: body.place,

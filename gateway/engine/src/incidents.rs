@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use logbook::log;
 
 use crate::event::Event;
+use crate::logged;
 
 /// At most one record of a kind in this time; the last one that was held back follows when it is over.
 const EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -94,7 +96,7 @@ struct Told {
 impl Incidents {
     /// Something happened; `text` tells a person what, without payload.
     pub(crate) fn tell(&self, kind: IncidentKind, text: String, now: Timestamp) {
-        tracing::warn!(kind = kind.as_str(), text, "incident");
+        log!(logged::INCIDENT, kind = kind.as_str(), text, "incident");
         let mut kinds = self.lock();
         let told = kinds.entry(kind).or_default();
         told.count += 1;

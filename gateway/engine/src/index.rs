@@ -15,10 +15,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use journal::Position;
+use logbook::log;
 use serde::{Deserialize, Serialize};
 use sled::IVec;
 
 use crate::error::IndexError;
+use crate::logged;
 use crate::pages::{self, Growth};
 use crate::snapshot::Dump;
 use crate::state::{Overlay, Rows, decode};
@@ -130,7 +132,7 @@ impl Index {
 
     fn mark_doubted(&self, why: &str) {
         if let Err(error) = std::fs::write(self.dir.join(DOUBTED), why) {
-            tracing::error!(%error, why, "the index is damaged and cannot be marked so: remove its folder");
+            log!(logged::INDEX_NOT_MARKED, %error, why, "the index is damaged and cannot be marked so: remove its folder");
         }
     }
 
@@ -192,7 +194,7 @@ impl Index {
         }
         let failed = match copy.as_ref().map(|copy| copy.follow(overlay)) {
             Some(Err(error)) => {
-                tracing::warn!(%error, "the index is not written anew");
+                log!(logged::INDEX_RENEWAL_FAILED, %error, "the index is not written anew");
                 copy.take()
             }
             _ => None,

@@ -26,6 +26,7 @@ mod incidents;
 mod index;
 mod inspect;
 mod keys;
+pub mod logged;
 mod message;
 mod metrics;
 pub mod names;

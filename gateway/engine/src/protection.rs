@@ -8,10 +8,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use journal::disk::{Access, Disk, read_file, replace_file};
 use journal::{Bodies, Body, BodyError, Location};
+use logbook::log;
 use vault::{Cipher, DataKeys, KeyringStore, MasterKey, OpenError, SealError, Vault, VaultError};
 
 use crate::error::StartError;
 use crate::event::{BodyName, Event};
+use crate::logged;
 use crate::names::MessageId;
 
 /// Flag of a spool record whose octets are a sealed body.
@@ -76,7 +78,7 @@ impl Protection {
         let keys = match DataKeys::read(&keyring, &master) {
             Err(error @ (VaultError::WrongMaster { .. } | VaultError::Damaged { .. })) if accept_lost_keys => {
                 let aside = keyring.set_aside(now).map_err(io)?;
-                tracing::warn!(%error, aside = %aside.display(), "the keyring was set aside; what was sealed under its keys is given up");
+                log!(logged::KEYRING_ASIDE, %error, aside = %aside.display(), "the keyring was set aside; what was sealed under its keys is given up");
                 DataKeys::default()
             }
             read => read?,
@@ -91,7 +93,7 @@ impl Protection {
         if let Some(path) = new_at {
             keyring.make_folder().map_err(io)?;
             master.write(&path)?;
-            tracing::warn!(
+            log!(logged::MASTER_KEY_MADE,
                 path = %path.display(),
                 "a master key was made beside the data that it protects; keep a copy elsewhere, or name another with storage.master_key"
             );
@@ -171,7 +173,7 @@ impl Protection {
             Ok(renewed) => renewed.and_then(|_| self.untold(None)),
             Err(error) => {
                 // The present one goes on until it has sealed as much as is safe.
-                tracing::error!(%error, "there is no new data key");
+                log!(logged::NO_NEW_KEY, %error, "there is no new data key");
                 None
             }
         }

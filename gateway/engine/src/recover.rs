@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use journal::disk::Disk;
 use journal::read::{Filter, Records};
 use journal::{Cut, Opened, Position, ReadError, Record, SnapshotError, SnapshotReader, Store};
+use logbook::log;
 use sled::IVec;
 
 use crate::apply::apply;
@@ -18,6 +19,7 @@ use crate::event::Event;
 use crate::gaps;
 use crate::index::Index;
 use crate::keys;
+use crate::logged;
 use crate::pages;
 use crate::settings::{Acceptance, Settings};
 use crate::state::{Overlay, State};
@@ -49,7 +51,8 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
     let (opened, found) = begin(settings, &place, Arc::clone(&disk), now)?;
     let mut opened = Untouched::new(opened);
     if let Some(cut) = &opened.recovery.cut {
-        tracing::warn!(
+        log!(
+            logged::BATCH_CUT,
             first_seq = cut.first_seq,
             why = cut.why,
             "cut an unfinished batch off the end of the journal"
@@ -60,9 +63,13 @@ pub(crate) fn open(settings: &Settings, disk: Arc<dyn Disk>, now: Timestamp) -> 
         Ok(index) => (index, None),
         Err(why) => {
             if opened.recovery.created {
-                tracing::info!("a new data directory was set up");
+                log!(logged::CREATED, "a new data directory was set up");
             } else {
-                tracing::warn!(why, "building the index anew from the journal");
+                log!(
+                    logged::INDEX_REBUILDING,
+                    why,
+                    "building the index anew from the journal"
+                );
             }
             (build(settings, &place, &opened)?, Some(why))
         }
@@ -108,7 +115,8 @@ fn begin(
     };
     let opened = opening.finish()?;
     for cut in &opened.recovery.cuts {
-        tracing::error!(
+        log!(
+            logged::JOURNAL_CUT,
             known = cut.known.seq,
             end = cut.end.seq,
             aside = cut.aside,
@@ -118,10 +126,10 @@ fn begin(
     match opened.store.remove_foreign_snapshots() {
         Ok(removed) => {
             for file in removed {
-                tracing::warn!(file = %file.display(), "removed a snapshot that does not belong to this journal");
+                log!(logged::SNAPSHOT_FOREIGN, file = %file.display(), "removed a snapshot that does not belong to this journal");
             }
         }
-        Err(error) => tracing::warn!(%error, "the snapshots were not all looked through"),
+        Err(error) => log!(logged::SNAPSHOTS_UNREADABLE, %error, "the snapshots were not all looked through"),
     }
     Ok((opened, found))
 }
@@ -151,7 +159,7 @@ pub(crate) fn look(settings: &Settings, store: &journal::View) -> Result<Looked,
         }
         Found::Unusable { why, .. } => why,
     };
-    tracing::info!(why, "building an index to look at");
+    log!(logged::INDEX_DRAFT, why, "building an index to look at");
     let draft = Draft(place.view.clone());
     let index = fill(empty(&place.view, settings.index_cache_bytes)?, store, u64::MAX)?;
     Ok(Looked {
@@ -365,7 +373,8 @@ fn come_back(index: &Index, opened: &Opened) -> Result<Option<(u64, u64)>, Start
             .map_err(|error| IndexError::Files(error.to_string()))
     };
     if store.first_seq() > 1 && earlier()?.is_none() {
-        tracing::warn!(
+        log!(
+            logged::INDEX_LACKS_RECORDS,
             first,
             last,
             "the state lacks records, and nothing is there to build it with them"
@@ -512,7 +521,7 @@ fn from_snapshot(index: &Index, journal: &impl History, before: u64) -> Result<O
         .map_err(|error| IndexError::Files(error.to_string()))?;
     let Some(snapshot) = snapshot else { return Ok(None) };
     for damaged in snapshot.passed_over() {
-        tracing::warn!(damaged, "a snapshot was passed over");
+        log!(logged::SNAPSHOT_DAMAGED, damaged, "a snapshot was passed over");
     }
     let position = snapshot.position();
     let mut rows = Vec::with_capacity(COPY_BATCH);

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use journal::{BodyError, Location, SpoolSegment};
+use logbook::log;
 
 use crate::error::IndexError;
 use crate::event::BodyName;
 use crate::keys;
+use crate::logged;
 use crate::message::Message;
 use crate::names::MessageId;
 use crate::protection::SpoolBody;
@@ -107,7 +109,7 @@ pub(crate) fn copy_forward(
                 // It was moved or dropped meanwhile.
                 Err(BodyError::Gone(_)) => {}
                 Err(error) => {
-                    tracing::error!(segment, seq, %error, "a body cannot be copied forward; its segment stays");
+                    log!(logged::BODY_STAYS, segment, seq, %error, "a body cannot be copied forward; its segment stays");
                     let unreadable = Command::Unreadable {
                         seq,
                         place: from,

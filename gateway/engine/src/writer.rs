@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use gost::{Certificate, Signer};
 use jiff::{SignedDuration, Timestamp};
 use journal::{CommitError, Store};
+use logbook::log;
 use tokio::sync::mpsc;
 
 use crate::backup::BackupMark;
@@ -22,6 +23,7 @@ use crate::destruction;
 use crate::error::StartError;
 use crate::event::Event;
 use crate::incidents::IncidentKind;
+use crate::logged;
 use crate::panics::Worker;
 use crate::restored::RestoredNote;
 use crate::room;
@@ -497,7 +499,7 @@ impl Writer {
         };
         match std::thread::Builder::new().name("snapshot".to_owned()).spawn(make) {
             Ok(thread) => self.house.snapshot = Some(thread),
-            Err(error) => tracing::warn!(%error, "no thread for a snapshot"),
+            Err(error) => log!(logged::NO_THREAD, %error, work = "a snapshot", "no thread for work in the background"),
         }
     }
 
@@ -511,12 +513,15 @@ impl Writer {
                 // What is to be destroyed soon is left in snapshots alone.
                 let needed = destruction::is_open(&State::new(&*self.shared.index)).unwrap_or(true);
                 if !needed && let Err(error) = self.store.remove_older_snapshots(through, SNAPSHOTS) {
-                    tracing::warn!(%error, "an older snapshot is left behind");
+                    log!(logged::SNAPSHOT_LEFT, %error, "an older snapshot is left behind");
                 }
             }
-            Err(DumpError::GivenUp) => tracing::info!("a snapshot was given up because of too many changes"),
+            Err(DumpError::GivenUp) => log!(
+                logged::SNAPSHOT_GIVEN_UP,
+                "a snapshot was given up because of too many changes"
+            ),
             Err(error) => {
-                tracing::warn!(%error, "no snapshot");
+                log!(logged::SNAPSHOT_FAILED, %error, "no snapshot");
                 if let Some(from) = &mut self.house.snapshot_wanted {
                     *from = self.shared.now() + SNAPSHOT_AGAIN;
                 }
@@ -544,7 +549,7 @@ impl Writer {
             return self.fail(&why);
         }
         if let Err(error) = self.shared.index.flush() {
-            tracing::warn!(%error, "the index was not flushed; it is brought up to date at the next start");
+            log!(logged::INDEX_NOT_FLUSHED, %error, "the index was not flushed; it is brought up to date at the next start");
         }
         if let Some(dump) = self.shared.index.dump().as_mut() {
             dump.give_up();

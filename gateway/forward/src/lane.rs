@@ -6,10 +6,12 @@ use std::sync::Arc;
 use engine::Unreadable;
 use engine::command::{BodyRef, ForwardOutcome, Lane, LaneHead, MessageType, NOTICE_FORMAT, Notice};
 use engine::names::MessageId;
+use logbook::log;
 use smev3::client::{BuildError, ClientError, Dispatch, DispatchContent, Outgoing};
 use smev3::stored::ExchangeNote;
 
 use crate::breaker::{Gate, Source};
+use crate::logged;
 use crate::metrics::Forwarded;
 use crate::northbound::{Choice, History, choose};
 use crate::outcome::{Attempt, LaneNext, LinkSign, Ruling, rule};
@@ -33,7 +35,7 @@ pub(crate) async fn work(shared: &Arc<Shared>, lane: &Lane) -> Turn {
             Ok(Some(head)) => head,
             Ok(None) => break,
             Err(error) => {
-                tracing::warn!(upstream = %lane.upstream, "the lane cannot be read: {error}");
+                log!(logged::LANE_UNREADABLE, upstream = %lane.upstream, %error, "the lane cannot be read");
                 turn.wait = true;
                 break;
             }
@@ -86,13 +88,13 @@ async fn attempt(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead) -> Step {
             return Step::Left;
         }
         Err(Unprepared::NotNow(cause)) => {
-            tracing::warn!(upstream = %lane.upstream, message = %head.message.message_id, "{cause}");
+            log!(logged::NOT_READY, upstream = %lane.upstream, message_id = %head.message.message_id, cause, "a message is not ready to be sent");
             return Step::Wait;
         }
     };
     // Durable before the first octet leaves: whatever happens from here, the next attempt knows of this one.
     if let Err(refusal) = shared.engine.forward_started(head.message.seq, id).await {
-        tracing::warn!(upstream = %lane.upstream, "no attempt can be recorded: {refusal}");
+        log!(logged::NOT_RECORDED, upstream = %lane.upstream, %refusal, "no attempt can be recorded");
         return Step::Wait;
     }
     let result = match shared.client.send(&outgoing).await {
@@ -115,7 +117,7 @@ async fn attempt(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead) -> Step {
 async fn conclude(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead, ruling: Ruling) -> Step {
     let outcome = Forwarded::from(&ruling.outcome);
     let cause = cause(&ruling.outcome);
-    tracing::debug!(upstream = %lane.upstream, message = %head.message.message_id, outcome = outcome.as_str(), cause);
+    tracing::debug!(upstream = %lane.upstream, message_id = %head.message.message_id, outcome = outcome.as_str(), cause);
     if ruling.link == LinkSign::Suspicious {
         shared
             .incident(
@@ -135,9 +137,10 @@ async fn conclude(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead, ruling: Ru
     }
     if let Err(refusal) = recorded {
         // The attempt is known as begun; the next one, under the same identifier, finds out.
-        tracing::warn!(upstream = %lane.upstream, "the outcome cannot be recorded: {refusal}");
+        log!(logged::NOT_RECORDED, upstream = %lane.upstream, %refusal, "the outcome cannot be recorded");
         return Step::Wait;
     }
+    tell(head, outcome, &cause);
     if outcome == Forwarded::Accepted && head.message.message_type == MessageType::Request {
         shared.expect_answer.notify_waiters();
     }
@@ -148,6 +151,31 @@ async fn conclude(shared: &Arc<Shared>, lane: &Lane, head: &LaneHead, ruling: Ru
         (true, _) if ruling.link == LinkSign::NoConnection => Step::LinkWaits,
         (true, LaneNext::Continue) => Step::Again,
         (true, LaneNext::Wait) => Step::Wait,
+    }
+}
+
+/// The line of a message that has left its lane.
+fn tell(head: &LaneHead, outcome: Forwarded, cause: &str) {
+    let (upstream, message_id) = (&head.lane.upstream, head.message.message_id);
+    match outcome {
+        Forwarded::Accepted | Forwarded::AlreadySent => log!(
+            target: logbook::MESSAGES,
+            logged::FORWARDED,
+            %upstream,
+            %message_id,
+            outcome = outcome.as_str(),
+            "forwarded"
+        ),
+        Forwarded::Rejected => log!(
+            target: logbook::MESSAGES,
+            logged::REJECTED,
+            %upstream,
+            %message_id,
+            cause,
+            "the upstream refused a message"
+        ),
+        // In quarantine: told already. The others stay in their lane.
+        Forwarded::Quarantined | Forwarded::Retry | Forwarded::SlowDown => {}
     }
 }
 
@@ -164,7 +192,7 @@ fn cause(outcome: &ForwardOutcome) -> String {
 
 /// A person must know of it.
 fn in_quarantine(head: &LaneHead, cause: &str) {
-    tracing::warn!(upstream = %head.lane.upstream, message = %head.message.message_id, "in quarantine: {cause}");
+    log!(logged::QUARANTINED, upstream = %head.lane.upstream, message_id = %head.message.message_id, cause, "in quarantine");
 }
 
 /// Without an attempt: the message cannot even be written for this upstream.
@@ -177,7 +205,7 @@ async fn quarantine(shared: &Arc<Shared>, head: &LaneHead, cause: String) -> Ste
             Step::Left
         }
         Err(refusal) => {
-            tracing::warn!(upstream = %head.lane.upstream, "the outcome cannot be recorded: {refusal}");
+            log!(logged::NOT_RECORDED, upstream = %head.lane.upstream, %refusal, "the outcome cannot be recorded");
             Step::Wait
         }
     }

@@ -17,6 +17,7 @@ pub mod chance;
 mod incidents;
 mod lane;
 mod link;
+pub mod logged;
 mod metrics;
 pub mod northbound;
 pub mod outcome;

@@ -8,11 +8,13 @@ use engine::names::{Queue, UpstreamName};
 use engine::{Engine, Worker};
 use gost::{Certificate, Signer};
 use jiff::Timestamp;
+use logbook::log;
 use smev3::client::{Client, Pull};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::breaker::Gate;
+use crate::logged;
 use crate::metrics::LinkMetrics;
 use crate::schedule::{Schedule, Turn};
 use crate::settings::Settings;
@@ -137,7 +139,7 @@ impl Link {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let finished = async { while tasks.join_next().await.is_some() {} };
         if timeout(self.shared.settings.stop_within, finished).await.is_err() {
-            tracing::warn!(upstream = %self.name(), "calls were cut off: the upstream did not answer in time");
+            log!(logged::CALLS_CUT_OFF, upstream = %self.name(), "calls were cut off: the upstream did not answer in time");
             tasks.shutdown().await;
         }
     }
@@ -233,7 +235,7 @@ impl Lanes {
             let (id, turn) = match ended {
                 Ok(ended) => ended,
                 Err(error) => {
-                    tracing::error!("working a lane failed: {error}");
+                    log!(logged::LANE_FAILED, %error, "working a lane failed");
                     if error.is_panic() {
                         shared.engine.worker_panicked(Worker::Lane, "forwarding a lane");
                     }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use engine::command::Received;
 use engine::names::MessageId;
+use logbook::log;
 use smev3::client::{ClientError, Pull};
 use smev3::fault::FaultName;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::breaker::{Gate, Probe, Source};
+use crate::logged;
 use crate::outcome::{LinkSign, is_suspicious};
 use crate::pace::Pace;
 use crate::shared::Shared;
@@ -116,13 +118,22 @@ async fn once(shared: &Shared, pull: Pull) -> Result<Option<Taken>, PullError> {
         Ok(received) => {
             shared.set_paused(None);
             match received {
-                Received::Accepted(_) => shared.counters.received(),
+                Received::Accepted(_) => {
+                    shared.counters.received();
+                    log!(
+                        target: logbook::MESSAGES,
+                        logged::RECEIVED,
+                        upstream = %shared.settings.name,
+                        message_id = %id,
+                        "received"
+                    );
+                }
                 Received::Quarantined { cause, .. } => {
                     shared.counters.received();
-                    tracing::warn!(upstream = %shared.settings.name, message = %id, "in quarantine: {cause}");
+                    log!(logged::QUARANTINED, upstream = %shared.settings.name, message_id = %id, cause, "in quarantine");
                 }
                 Received::Duplicate => {
-                    tracing::debug!(upstream = %shared.settings.name, message = %id, "delivered again");
+                    tracing::debug!(upstream = %shared.settings.name, message_id = %id, "delivered again");
                 }
             }
             Ok(Some(Taken {
@@ -163,7 +174,7 @@ async fn acknowledge(shared: Arc<Shared>, id: MessageId) {
                 return acknowledged(&shared, id).await;
             }
             Err(error) => {
-                tracing::info!(upstream = %shared.settings.name, message = %id, "not acknowledged upstream: {error}");
+                log!(logged::ACK_NOT_TAKEN, upstream = %shared.settings.name, message_id = %id, %error, "not acknowledged upstream");
             }
         }
         tokio::select! {
@@ -175,7 +186,7 @@ async fn acknowledge(shared: Arc<Shared>, id: MessageId) {
 
 async fn acknowledged(shared: &Shared, id: MessageId) {
     if let Err(refusal) = shared.engine.upstream_acknowledged(&shared.settings.name, id).await {
-        tracing::warn!(upstream = %shared.settings.name, message = %id, "the Ack cannot be recorded: {refusal}");
+        log!(logged::NOT_RECORDED, upstream = %shared.settings.name, %refusal, "the Ack cannot be recorded");
     }
 }
 

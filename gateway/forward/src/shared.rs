@@ -5,12 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use engine::Engine;
 use engine::names::MessageId;
 use jiff::Timestamp;
+use logbook::log;
 use smev3::client::Client;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::breaker::{Breaker, Gate, Probe, Source};
 use crate::incidents::Incidents;
+use crate::logged;
 use crate::metrics::Counters;
 use crate::northbound::Identifiers;
 use crate::outcome::LinkSign;
@@ -125,8 +127,8 @@ impl Shared {
         let changed =
             before.as_ref() != state.breaker.trouble() || probe_wanted != state.breaker.probe_due(now).is_some();
         match (before, state.breaker.trouble()) {
-            (None, Some(trouble)) => tracing::warn!(upstream = %name, "the link is {trouble}"),
-            (Some(_), None) => tracing::info!(upstream = %name, "the link is up again"),
+            (None, Some(trouble)) => log!(logged::LINK_DOWN, upstream = %name, %trouble, "the link does not work"),
+            (Some(_), None) => log!(logged::LINK_UP, upstream = %name, "the link is up again"),
             _ => {}
         }
         drop(state);
@@ -142,7 +144,7 @@ impl Shared {
         if state.paused.is_none()
             && let Some(cause) = &cause
         {
-            tracing::warn!(upstream = %self.settings.name, "pulling pauses: {cause}");
+            log!(logged::PULLING_PAUSES, upstream = %self.settings.name, cause, "pulling pauses");
         }
         state.paused = cause;
     }
@@ -161,7 +163,6 @@ impl Shared {
     pub(crate) async fn incident(&self, kind: &str, text: String) {
         let text = format!("upstream {}: {text}", self.settings.name);
         if self.lock().incidents.is_new(&text, Instant::now()) {
-            tracing::warn!(kind, "{text}");
             self.engine.record_incident(kind, text).await;
         }
     }

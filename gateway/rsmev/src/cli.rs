@@ -97,6 +97,8 @@ pub(crate) enum Reference {
     },
     /// The metrics: docs/metrics.md, or the same as JSON
     Metrics(OutputArg),
+    /// The lines of the log: docs/events.md, or the same as JSON
+    Events(OutputArg),
 }
 
 #[derive(Debug, Args)]

@@ -3,8 +3,10 @@
 //! A process may open few files by default (1024), and as many as the system's hard limit says when it asks. If that is
 //! less than `limits.connections` needs, fewer connections are taken at once; further ones wait in the system's queue.
 
+use logbook::log;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::logged;
 use crate::settings::Settings;
 
 /// Descriptors of everything that is no connection of the door: journal, spool and index, administration, upstreams.
@@ -16,7 +18,8 @@ pub(crate) fn within(settings: &Settings) -> Settings {
     let wanted = settings.limits.connections as u64;
     let connections = fitting(wanted, raised_to(wanted + OTHERS));
     if connections < wanted {
-        tracing::warn!(
+        log!(
+            logged::FEW_FILES,
             wanted,
             connections,
             "limits.connections is more than this process may have files open: raise LimitNOFILE"
@@ -46,7 +49,7 @@ fn raised_to(wanted: u64) -> Option<u64> {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(error) => {
-            tracing::warn!(%error, "the limit of open files cannot be raised");
+            log!(logged::FILE_LIMIT, %error, "the limit of open files cannot be raised");
             Some(soft)
         }
     }

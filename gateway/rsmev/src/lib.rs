@@ -22,6 +22,7 @@ mod failure;
 pub mod fuzz_bodies;
 mod keys;
 mod links;
+mod logged;
 mod logging;
 mod master_key;
 mod memory;
@@ -94,5 +95,6 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Completions { shell } => commands::reference::completions(*shell, out),
         Command::Reference(Reference::Man { dir }) => commands::reference::man(dir),
         Command::Reference(Reference::Metrics(arguments)) => commands::reference::metrics(arguments.output, out),
+        Command::Reference(Reference::Events(arguments)) => commands::reference::events(arguments.output, out),
     }
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use gost::CertificateOutline;
 use jiff::Timestamp;
+use logbook::log;
 use smev3::door::{LiveTls, LoadedTls, Tls};
 use tokio::time::MissedTickBehavior;
 
 use crate::door;
 use crate::failure::Failure;
+use crate::logged;
 use crate::settings::Settings;
 
 /// Pause between two looks at the files.
@@ -60,7 +62,10 @@ impl Renewal {
     pub(crate) fn read(&self, settings: &Settings) -> Result<Renewed, Failure> {
         let tls = door::tls(settings);
         if tls.is_some() != self.0.is_some() {
-            tracing::warn!("smev3.tls: switching TLS on or off needs a restart");
+            log!(
+                logged::TLS_NEEDS_RESTART,
+                "smev3.tls: switching TLS on or off needs a restart"
+            );
         }
         let Some(tls) = tls.filter(|_| self.0.is_some()) else {
             return Ok(Renewed(None));
@@ -109,7 +114,7 @@ impl Watched {
         match files.tls.load() {
             Ok(loaded) => self.put(loaded),
             Err(error) => {
-                tracing::error!(%error, "smev3.tls: the files have changed and cannot be used; the door keeps what it has");
+                log!(logged::TLS_NOT_RENEWED, %error, "smev3.tls: the files have changed and cannot be used; the door keeps what it has");
             }
         }
     }
@@ -120,7 +125,7 @@ impl Watched {
         let now = self.live.certificate();
         if now != before {
             let until = Timestamp::from_second(now.not_after).unwrap_or(Timestamp::MAX);
-            tracing::info!(subject = now.subject, %until, "the door has another TLS certificate");
+            log!(logged::TLS_RENEWED, subject = now.subject, %until, "the door has another TLS certificate");
         }
         warn_if_expired(&now);
     }
@@ -134,7 +139,8 @@ impl Watched {
 fn warn_if_expired(certificate: &CertificateOutline) {
     if certificate.not_after < Timestamp::now().as_second() {
         let subject = &certificate.subject;
-        tracing::warn!(
+        log!(
+            logged::TLS_EXPIRED,
             subject,
             "smev3.tls: the certificate has expired; clients will refuse it"
         );

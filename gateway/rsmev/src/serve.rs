@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use engine::clock::{Clock, SystemClock};
 use engine::{Acceptance, Engine, Start, StartError};
+use logbook::log;
 use smev3::door::{DoorMetrics, LiveTls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,6 +28,7 @@ use crate::cli::{Serve, TestClock};
 use crate::failure::Failure;
 use crate::keys::{self, Identity};
 use crate::links::Links;
+use crate::logged;
 use crate::master_key;
 use crate::metrics::{Metrics, Sources};
 use crate::parts::Parts;
@@ -137,7 +139,7 @@ impl Gateway {
         let clock: Arc<dyn Clock> = match test_clock {
             None => Arc::new(SystemClock),
             Some(clock) => {
-                tracing::warn!(%clock, "this gateway runs on a test clock");
+                log!(logged::TEST_CLOCK, %clock, "this gateway runs on a test clock");
                 Arc::new(engine::clock::TestClock::new(clock.start, clock.rate))
             }
         };
@@ -146,7 +148,7 @@ impl Gateway {
         engine.tick().await;
         let held_open = supervisor.door(settings.smev3.listen)?;
         let door = door::bind(settings, held_open, &engine, &identity).await?;
-        tracing::info!(address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
+        log!(logged::DOOR_OPEN, address = %door.local_addr(), url = %settings.smev3.public_url, "the SMEV 3 door is open");
         let links = Links::start(settings, &engine, &identity)?;
         let (stop_archive, stopped) = watch::channel(false);
         let archive = settings.archive.as_ref();
@@ -175,7 +177,7 @@ impl Gateway {
         }
         let (stop_door, stopped) = watch::channel(false);
         parts.spawn(DOOR, door.serve(stopping(stopped)));
-        tracing::info!(
+        log!(logged::STARTED,
             version = build::VERSION,
             commit = build::COMMIT,
             mnemonic = %settings.node.mnemonic,
@@ -214,7 +216,7 @@ impl Gateway {
             }
         };
         if let Some(failure) = failure {
-            tracing::error!(%failure, "the gateway cannot keep its promises and ends");
+            log!(logged::FAILED, %failure, "the gateway cannot keep its promises and ends");
             return Err(Failure::Ended(failure));
         }
         self.stop(&mut [terminate, interrupt]).await
@@ -223,21 +225,21 @@ impl Gateway {
     /// In order and bounded in time; a second signal cuts it short. What fails on the way is the end of the command.
     async fn stop(self, signals: &mut [Signal; 2]) -> Result<(), Failure> {
         supervisor::stopping();
-        tracing::info!("stopping: finishing what is in flight");
+        log!(logged::STOPPING, "stopping: finishing what is in flight");
         let [terminate, interrupt] = signals;
         let engine = self.engine.clone();
         let stopped = tokio::select! {
             stopped = self.in_order() => stopped,
             failure = engine.failed() => Err(failure),
             _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => {
-                tracing::warn!("told to stop a second time: ending at once");
+                log!(logged::STOPPED_AT_ONCE, "told to stop a second time: ending at once");
                 Ok(())
             }
         };
         match stopped {
             Ok(()) => Ok(()),
             Err(failure) => {
-                tracing::error!(%failure, "the gateway did not stop in order");
+                log!(logged::STOP_FAILED, %failure, "the gateway did not stop in order");
                 Err(Failure::Ended(failure))
             }
         }
@@ -248,10 +250,13 @@ impl Gateway {
         let _ = self.stop_door.send(true);
         let door = tokio::time::timeout(DOOR_PATIENCE, self.parts.end_of(DOOR)).await;
         if door.is_err() {
-            tracing::warn!("calls were still in flight and are cut off");
+            log!(logged::CALLS_CUT_OFF, "calls were still in flight and are cut off");
         }
         if tokio::time::timeout(LINK_PATIENCE, self.links.stop()).await.is_err() {
-            tracing::warn!("messages were still on their way upstream; they will be sent again");
+            log!(
+                logged::LINKS_CUT_OFF,
+                "messages were still on their way upstream; they will be sent again"
+            );
         }
         let _ = self.stop_archive.send(true);
         // It ends at once, and cuts its command off.
@@ -263,7 +268,7 @@ impl Gateway {
         }
         engine.map_err(|_| "the last records took too long".to_owned())?;
         door.unwrap_or(Ok(())).and(archive)?;
-        tracing::info!("stopped");
+        log!(logged::STOPPED, "stopped");
         Ok(())
     }
 }
@@ -296,7 +301,7 @@ async fn start_engine(
                 if !patience.is_zero() && UnixStream::connect(&settings.admin.socket).is_err() =>
             {
                 if patience == LOCK_PATIENCE {
-                    tracing::warn!(%error, "waiting for the store");
+                    log!(logged::WAITING_FOR_STORE, %error, "waiting for the store");
                 }
                 patience = patience.saturating_sub(LOCK_PAUSE);
                 tokio::time::sleep(LOCK_PAUSE).await;
@@ -347,7 +352,7 @@ async fn administration(
         .await
         .map_err(|error| Failure::refused(format!("admin.listen {}: {error}", admin.listen)))?;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "administration: /metrics /live /ready");
+        log!(logged::ADMIN_LISTENING, %address, "administration: /metrics /live /ready");
     }
     let socket = AdminSocket::bind(&admin.socket)
         .map_err(|error| Failure::refused(format!("admin.socket {}: {error}", admin.socket.display())))?;
@@ -370,7 +375,10 @@ fn reload(config: &Path, links: &Links, renewal: &Renewal) {
         logging::set_level(&settings.log.level).map_err(Failure::refused)
     });
     match reloaded {
-        Ok(()) => tracing::info!("read again: log.level, trusted_signers, the files of smev3.tls"),
-        Err(failure) => tracing::error!(%failure, "nothing was read again"),
+        Ok(()) => log!(
+            logged::RELOADED,
+            "read again: log.level, trusted_signers, the files of smev3.tls"
+        ),
+        Err(failure) => log!(logged::RELOAD_FAILED, %failure, "nothing was read again"),
     }
 }

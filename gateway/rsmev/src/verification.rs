@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::Engine;
 use jiff::Timestamp;
 use journal::disk::RealDisk;
+use logbook::log;
 use serde::{Deserialize, Serialize};
+
+use crate::logged;
 
 /// The file in the data directory.
 const FILE: &str = "VERIFIED";
@@ -69,11 +72,15 @@ impl Verification {
         });
         match written.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, file = %self.file.display(), "not written"),
-            Err(error) => tracing::warn!(%error, file = %self.file.display(), "not written"),
+            Ok(Err(error)) => {
+                log!(logged::VERIFICATION_NOT_NOTED, %error, file = %self.file.display(), "what the verification found was not written down");
+            }
+            Err(error) => {
+                log!(logged::VERIFICATION_NOT_NOTED, %error, file = %self.file.display(), "what the verification found was not written down");
+            }
         }
         match error {
-            None => tracing::info!("the journal was verified and is whole"),
+            None => log!(logged::VERIFIED, "the journal was verified and is whole"),
             Some(error) => engine.record_incident(INCIDENT, error).await,
         }
     }

@@ -1,4 +1,4 @@
-//! Watching the gateway: its metrics are those of the catalogue, and the alert rules and the dashboard that come with it
+//! Watching the gateway: its metrics and the lines of its log are those of the catalogues, and the alert rules and the dashboard that come with it
 //! work, in a real Prometheus too.
 //!
 //! `promtool` and `prometheus` are Debian's (`apt-get install prometheus`). Where they are not installed the tests that
@@ -13,6 +13,7 @@ mod common;
 mod backup;
 mod catalogue;
 mod dashboard;
+mod events;
 mod prometheus;
 mod rules;
 mod verification;

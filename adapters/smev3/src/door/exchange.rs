@@ -7,9 +7,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use engine::command::{Delivery, Incoming, RefusedCall, Take};
 use engine::event::BodyName;
-use engine::names::{MessageId, Mnemonic};
+use engine::names::{KindName, MessageId, Mnemonic};
 use engine::registry::Registry;
 use engine::{Engine, Unreadable, Worker};
+use logbook::log;
 
 use super::DOOR;
 use super::budget::{Exhausted, Held, PATIENCE, overhead};
@@ -21,6 +22,7 @@ use super::workers::{Panicked, Turn, Workers};
 use crate::answer::{self, Answer, Author, Handover, HandoverError};
 use crate::envelope::Operation;
 use crate::fault::{Fault, FaultName};
+use crate::logged;
 use crate::stored::ExchangeNote;
 use crate::version::Version;
 
@@ -189,7 +191,16 @@ impl super::Inner {
             }
             Command::Take(take) => self.take(version, operation, take, registry, held).await,
             Command::Acknowledge(acknowledge) => {
+                let (message_id, accepted) = (acknowledge.target, acknowledge.accepted);
                 self.exchange.engine.acknowledge(acknowledge).await?;
+                log!(
+                    target: logbook::MESSAGES,
+                    logged::ACKNOWLEDGED,
+                    %message_id,
+                    %participant,
+                    accepted,
+                    "acknowledged"
+                );
                 Ok((answer::empty(version, Operation::Ack), held))
             }
             Command::Statistics(node) => {
@@ -208,6 +219,16 @@ impl super::Inner {
     ) -> Result<Answer, Fault> {
         let id = incoming.message_id;
         let accepted = self.exchange.engine.accept(incoming).await?;
+        log!(
+            target: logbook::MESSAGES,
+            logged::ACCEPTED,
+            message_id = %id,
+            participant = %sender,
+            recipient = %accepted.recipient,
+            kind = accepted.kind.as_ref().map(KindName::as_str),
+            message_type = accepted.message_type.as_str(),
+            "accepted"
+        );
         let inner = Arc::clone(self);
         let build = move || {
             answer::accepted(&inner.exchange.author, &registry, version, &sender, id, &accepted)
@@ -235,7 +256,7 @@ impl super::Inner {
             held.grow_until(answer::room(&delivery), until)
                 .await
                 .map_err(|Exhausted| {
-                    tracing::warn!(message = %id, "there is no room for a message that was handed out: it will be again");
+                    log!(logged::NO_ROOM, message_id = %id, "there is no room for a message that was handed out: it will be again");
                     Fault::failure()
                 })?;
             let turn = self.exchange.workers.turn().await;
@@ -244,7 +265,7 @@ impl super::Inner {
                 // A person has it now, and the next one has its turn.
                 Err(Unreadable::Quarantined(_)) if damaged < DAMAGED => damaged += 1,
                 Err(error) => {
-                    tracing::error!(message = %id, %error, "a message that was handed out cannot be read from the spool");
+                    log!(logged::BODY_UNREADABLE, message_id = %id, %error, "a message that was handed out cannot be read from the spool");
                     return Err(Fault::failure());
                 }
             }
@@ -282,7 +303,7 @@ impl super::Inner {
         match built {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                tracing::error!(%error, "{what} failed");
+                log!(logged::ANSWER_FAILED, what, %error, "an answer was not made");
                 Err(error.into())
             }
             Err(Panicked) => {

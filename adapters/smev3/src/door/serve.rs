@@ -13,6 +13,7 @@ use hyper::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use logbook::log;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -23,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::places::Place;
 use super::tls::LiveTls;
 use super::{Inner, http};
+use crate::logged;
 
 /// After the system refused a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -72,7 +74,11 @@ pub(super) async fn run(
     let _ = closing.send(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(inner.settings.drain_timeout, drained).await.is_err() {
-        tracing::warn!(left = connections.len(), "calls did not end in time and are cut off");
+        log!(
+            logged::CALLS_CUT_OFF,
+            left = connections.len(),
+            "calls did not end in time and are cut off"
+        );
     }
     connections.shutdown().await;
 }
@@ -86,7 +92,7 @@ async fn accept(
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
+            log!(logged::ACCEPT_FAILED, %error, "a connection could not be accepted");
             None
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use journal::ReadError;
+use logbook::log;
 use tokio::sync::oneshot;
 use vault::MasterKey;
 
@@ -18,6 +19,7 @@ use crate::conditions::Condition;
 use crate::error::RegistryError;
 use crate::event::{BodyName, Event, Person};
 use crate::inspect;
+use crate::logged;
 use crate::metrics::{EngineMetrics, Gauges};
 use crate::names::{MessageId, Queue};
 use crate::panics::Worker;
@@ -134,7 +136,11 @@ impl Engine {
             by: by.to_owned(),
         };
         // It is done, whether the journal tells of it or, because the engine is ending, only the log.
-        tracing::warn!(?event, "the data keys are wrapped under another master key");
+        log!(
+            logged::REWRAPPED,
+            ?event,
+            "the data keys are wrapped under another master key"
+        );
         let _ = self.commands.send(Command::Tell(event)).await;
         Ok(before)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gost::{Certificate, Signer};
 use journal::disk::Disk;
 use journal::{Cut, Position, Recovery};
+use logbook::log;
 use tokio::sync::mpsc;
 
 use super::Engine;
@@ -21,6 +22,7 @@ use crate::event::Event;
 use crate::gaps;
 use crate::incidents::IncidentKind;
 use crate::keys;
+use crate::logged;
 use crate::message::{JournalCut, Micros};
 use crate::protection::{AtRest, Keyring, Protection, Spool};
 use crate::recover::{self, Rebuilt, Recovered};
@@ -100,7 +102,7 @@ impl Engine {
         let (commands, receiver) = mpsc::channel(capacity);
         let now = shared.now();
         let snapshot = opened.store.snapshot(u64::MAX).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the snapshots cannot be read");
+            log!(logged::SNAPSHOTS_UNREADABLE, %error, "the snapshots cannot be read");
             None
         });
         let snapshot_seq = snapshot.map_or(0, |snapshot| snapshot.position().seq);
@@ -109,7 +111,11 @@ impl Engine {
             shared.incidents.tell(IncidentKind::IndexRebuilt, text, now);
         }
         if let Some(from) = opened.recovery.raised_from {
-            tracing::warn!("the data directory was raised from format {from}: an older program cannot use it any more");
+            log!(
+                logged::MIGRATED,
+                from,
+                "the data directory was raised to another format: an older program cannot use it any more"
+            );
         }
         if let Some(text) = unclean_end(&opened.recovery) {
             shared.incidents.tell(IncidentKind::UncleanEnd, text, now);
@@ -122,7 +128,7 @@ impl Engine {
             &shared.settings.accepted,
         )?;
         for text in untold_gaps.texts {
-            tracing::error!("{text}");
+            log!(logged::JOURNAL_GAP, text, "records are missing in the journal");
             shared.incidents.tell(IncidentKind::JournalGap, text, now);
         }
         let beyond_journal = gaps.iter().any(|gap| gap.last > snapshot_seq);
@@ -214,7 +220,10 @@ fn held(shared: &Shared) -> Result<Option<Event>, StartError> {
     let held = note.is_some() || restored::hold(&State::new(&*shared.index))?.is_some();
     shared.upstream_held.store(held, Ordering::Release);
     if held {
-        tracing::warn!("the store was restored from a backup: nothing goes to upstreams until a person says so");
+        log!(
+            logged::RESTORED,
+            "the store was restored from a backup: nothing goes to upstreams until a person says so"
+        );
     }
     Ok(note.map(|note| note.event()))
 }

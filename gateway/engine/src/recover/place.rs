@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use logbook::log;
+
 use crate::error::IndexError;
 use crate::index::Index;
+use crate::logged;
 
 /// Where the index lies.
 pub(crate) struct Place {
@@ -32,7 +35,7 @@ pub(crate) struct Draft(pub(super) PathBuf);
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.0) {
-            tracing::warn!(%error, "a temporary index was left behind; the next start removes it");
+            log!(logged::INDEX_DRAFT_LEFT, %error, "a temporary index was left behind; the next start removes it");
         }
     }
 }
@@ -64,9 +67,9 @@ impl Place {
                     .and_then(|()| rename(&self.old, &self.current))
                     .is_err()
             {
-                tracing::warn!(
-                    "the index was left in {}; the next start builds it anew",
-                    self.old.display()
+                log!(logged::INDEX_LEFT_ASIDE,
+                    folder = %self.old.display(),
+                    "the index was left aside; the next start builds it anew"
                 );
             }
         })

@@ -5,9 +5,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use journal::Opened;
+use logbook::log;
 
 use crate::error::StartError;
 use crate::index::Index;
+use crate::logged;
 
 const HELD: &str = "the store is held until it is given away";
 
@@ -61,7 +63,11 @@ impl Deref for Untouched {
 impl Drop for Untouched {
     fn drop(&mut self) {
         if let Err(error) = self.withdraw() {
-            tracing::warn!(error, "the next start will find a session that did not end in order");
+            log!(
+                logged::SESSION_LEFT_OPEN,
+                error,
+                "the next start will find a session that did not end in order"
+            );
         }
     }
 }

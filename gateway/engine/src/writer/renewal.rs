@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use logbook::log;
+
 use crate::gaps;
+use crate::logged;
 use crate::panics::Worker;
 use crate::room;
 use crate::shared::Shared;
@@ -64,7 +67,7 @@ impl Writer {
             Ok(true) if self.has_room_for_renewal() => {}
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(%error, "nobody knows how much of the disk the index takes");
+                log!(logged::INDEX_SIZE_UNKNOWN, %error, "nobody knows how much of the disk the index takes");
                 return index.rest();
             }
         }
@@ -75,7 +78,9 @@ impl Writer {
             .spawn(renew)
         {
             Ok(thread) => self.house.renewing = Some(thread),
-            Err(error) => tracing::warn!(%error, "no thread for writing the index anew"),
+            Err(error) => {
+                log!(logged::NO_THREAD, %error, work = "writing the index anew", "no thread for work in the background");
+            }
         }
     }
 
@@ -94,14 +99,17 @@ impl Shared {
         let renew = || index.renew(&settings.data_dir, settings.index_cache_bytes);
         match self.contain(Worker::Index, "writing the index anew", renew) {
             Some(Ok(Some(renewed))) => {
-                tracing::info!(
+                log!(
+                    logged::INDEX_RENEWED,
                     before = renewed.before,
                     after = renewed.after,
                     "the index was written anew"
                 );
             }
-            Some(Ok(None)) => tracing::info!("writing the index anew was given up"),
-            Some(Err(error)) => tracing::warn!(%error, "the index could not be written anew; it goes on as it is"),
+            Some(Ok(None)) => log!(logged::INDEX_RENEWAL_GIVEN_UP, "writing the index anew was given up"),
+            Some(Err(error)) => {
+                log!(logged::INDEX_RENEWAL_FAILED, %error, "the index could not be written anew; it goes on as it is");
+            }
             // Nobody copies any more.
             None => index.give_up_renewal(),
         }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use journal::RemoveError;
+use logbook::log;
 
 use super::{Writer, is_due};
 use crate::conditions::SPOOL;
 use crate::event::Event;
 use crate::gaps;
 use crate::incidents::IncidentKind;
+use crate::logged;
 use crate::panics::Worker;
 use crate::retention;
 use crate::state::State;
@@ -79,7 +81,9 @@ impl Writer {
         for segment in segments {
             match self.store.remove_spool_segment(*segment) {
                 Ok(_) | Err(RemoveError::Unknown(_) | RemoveError::Live(_)) => {}
-                Err(RemoveError::NoSpace(_)) => tracing::warn!(segment, "no space to remove a spool segment"),
+                Err(RemoveError::NoSpace(_)) => {
+                    log!(logged::SEGMENT_NO_SPACE, segment, "no space to remove a spool segment");
+                }
                 Err(kept @ RemoveError::Kept { .. }) => {
                     self.house.kept.insert(*segment, now);
                     self.not_removed(&kept, now);
@@ -103,7 +107,7 @@ impl Writer {
         let copy = move || {
             let copied = shared.contain(Worker::CopyForward, "copying a spool segment", || {
                 retention::copy_forward(&shared, segment, &hand_over).unwrap_or_else(|error| {
-                    tracing::error!(%error, segment, "a spool segment cannot be copied forward");
+                    log!(logged::SEGMENT_STAYS, %error, segment, "a spool segment cannot be copied forward");
                     false
                 })
             });
@@ -112,7 +116,9 @@ impl Writer {
         };
         match std::thread::Builder::new().name("copy-forward".to_owned()).spawn(copy) {
             Ok(thread) => self.house.copying = Some((segment, thread)),
-            Err(error) => tracing::warn!(%error, "no thread for copying a spool segment"),
+            Err(error) => {
+                log!(logged::NO_THREAD, %error, work = "copying a spool segment", "no thread for work in the background");
+            }
         }
     }
 }

@@ -12,10 +12,12 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use logbook::log;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::ready::Readiness;
+use crate::logged;
 use crate::metrics::Metrics;
 
 /// Connections at once; further ones wait in line.
@@ -41,7 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "admin listener");
+                log!(logged::ADMIN_ACCEPT_FAILED, %error, "the administrative pages take no connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Engine, Worker};
+use logbook::log;
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use crate::logged;
 use crate::operator::{self, Request};
 use crate::store::{person, user_name};
 use crate::verification::Verification;
@@ -74,7 +76,7 @@ impl AdminSocket {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "admin socket");
+                    log!(logged::ADMIN_ACCEPT_FAILED, %error, "the admin socket takes no connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -112,7 +114,8 @@ async fn converse(stream: UnixStream, gateway: &(Engine, Verification), group: G
     let reply = if permitted(caller, group) {
         answer(gateway, &line, caller).await
     } else {
-        tracing::warn!(
+        log!(
+            logged::ADMIN_CALLER_REFUSED,
             uid = caller.as_raw(),
             "admin socket: refused a caller that is not in the socket's group"
         );

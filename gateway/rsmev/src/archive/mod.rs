@@ -11,8 +11,10 @@ use engine::Engine;
 use engine::command::ShippedSegment;
 use jiff::{SignedDuration, Timestamp};
 use journal::segments::SealedSegment;
+use logbook::log;
 use tokio::sync::watch;
 
+use crate::logged;
 use crate::settings;
 use hook::Hook;
 
@@ -147,7 +149,8 @@ impl Shipping {
             digest,
         };
         self.engine.shipped(shipped).await.map_err(|error| error.to_string())?;
-        tracing::info!(
+        log!(
+            logged::SEGMENT_SHIPPED,
             segment = segment.name(),
             last = segment.last_seq,
             "the archive has a segment"
@@ -169,7 +172,11 @@ impl Shipping {
             status.failing = Some((since, why.clone()));
             since
         };
-        tracing::warn!(why, "a journal segment was not shipped; it is tried again");
+        log!(
+            logged::SEGMENT_NOT_SHIPPED,
+            why,
+            "a journal segment was not shipped; it is tried again"
+        );
         if !self.alarmed && now.duration_since(since) >= self.alarm_after {
             self.alarmed = true;
             let text = format!("journal segments have not been shipped since {since}: {why}");

@@ -1,4 +1,4 @@
-//! What is derived from the program itself: manual pages, completion scripts, the document of the metrics.
+//! What is derived from the program itself: manual pages, completion scripts, the documents of metrics and of the log.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cli::{Cli, Output};
 use crate::failure::Failure;
+use crate::logging::catalogue;
 use crate::metrics;
 use crate::output::Out;
 
@@ -27,6 +28,15 @@ pub(crate) fn metrics(output: Output, out: &mut Out) -> Result<(), Failure> {
     let rows = metrics::rows();
     match output {
         Output::Table => Ok(out.raw(metrics::markdown(&rows).as_bytes())?),
+        Output::Json => Ok(out.json(&rows)?),
+    }
+}
+
+/// `reference events`: the lines of the log as Markdown or JSON.
+pub(crate) fn events(output: Output, out: &mut Out) -> Result<(), Failure> {
+    let rows = catalogue::rows();
+    match output {
+        Output::Table => Ok(out.raw(catalogue::markdown(&rows).as_bytes())?),
         Output::Json => Ok(out.json(&rows)?),
     }
 }

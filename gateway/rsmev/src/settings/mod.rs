@@ -193,7 +193,7 @@ pub(crate) struct Admin {
 /// Logging.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
-    /// Text for journald and terminals, or JSON.
+    /// How lines are written.
     pub(crate) format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,engine=debug`.
     pub(crate) level: String,
@@ -202,10 +202,14 @@ pub(crate) struct Log {
 /// Form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
+    /// Fields for journald where standard error goes there, text elsewhere.
+    Auto,
     /// A line of text for people.
     Text,
     /// A JSON object a line.
     Json,
+    /// Fields for journald.
+    Journald,
 }
 
 /// A link to the federal bus or a neighbour's gateway.

@@ -291,9 +291,13 @@ fn admin(section: &Section<'_>) -> Option<Admin> {
 
 fn log(section: &Section<'_>) -> Option<Log> {
     let format = section.required("format", |node| match node.text()? {
+        "auto" => Ok(LogFormat::Auto),
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        other => Err(format!("must be \"text\" or \"json\", not {other:?}")),
+        "journald" => Ok(LogFormat::Journald),
+        other => Err(format!(
+            "must be \"auto\", \"text\", \"json\" or \"journald\", not {other:?}"
+        )),
     });
     let level = section.required("level", |node| {
         let level = node.text()?;

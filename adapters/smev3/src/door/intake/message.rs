@@ -5,6 +5,7 @@ use engine::command::{
 };
 use engine::names::{MessageId, Mnemonic, Party};
 use engine::registry::{Direction, May};
+use logbook::log;
 use xmldsig::Element;
 
 use super::{Reading, Refused, Verified, evidence};
@@ -14,6 +15,7 @@ use crate::door::budget::schema_overhead;
 use crate::envelope::Call;
 use crate::facts;
 use crate::fault::{Fault, FaultName};
+use crate::logged;
 use crate::mime::Multipart;
 use crate::request::{self, Routing, Sent, Signed};
 use crate::splice;
@@ -153,7 +155,7 @@ impl Reading<'_> {
                 validator.validate(payload)
             }
             Err(error) => {
-                tracing::error!(kind = %kind.name, %error, "the kind's schema cannot be used; its messages are refused");
+                log!(logged::SCHEMA_UNUSABLE, kind = %kind.name, %error, "the kind's schema cannot be used; its messages are refused");
                 SchemaVerdict::Unusable
             }
         })
