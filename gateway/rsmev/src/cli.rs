@@ -11,6 +11,8 @@ use engine::event::Event;
 use engine::names::{MessageId, Mnemonic, Queue};
 use jiff::Timestamp;
 
+use crate::settings::catalogue::Language;
+
 pub(crate) use keys::{CurveName, Keys, KeysCsr, KeysNew, KeysShow, MasterKeyCommand};
 pub(crate) use registry::{Registry, RouteCommand, RouteExplain};
 
@@ -99,6 +101,14 @@ pub(crate) enum Reference {
     Metrics(OutputArg),
     /// The lines of the log: docs/events.md, or the same as JSON
     Events(OutputArg),
+    /// The settings: docs/configuration.md, or the same as JSON
+    Configuration {
+        /// Of the text
+        #[arg(long, value_enum, default_value = "en")]
+        language: Language,
+        #[command(flatten)]
+        output: OutputArg,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -96,5 +96,8 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Reference(Reference::Man { dir }) => commands::reference::man(dir),
         Command::Reference(Reference::Metrics(arguments)) => commands::reference::metrics(arguments.output, out),
         Command::Reference(Reference::Events(arguments)) => commands::reference::events(arguments.output, out),
+        Command::Reference(Reference::Configuration { language, output }) => {
+            commands::reference::configuration(*language, output.output, out)
+        }
     }
 }

@@ -108,8 +108,15 @@ impl<'a> Section<'a> {
     }
 
     fn node(&self, key: &'static str) -> Option<&'a Node> {
-        self.known.borrow_mut().push(key);
+        self.learn(key);
         self.table?.get(key)
+    }
+
+    fn learn(&self, key: &'static str) {
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
     }
 
     /// The value of a key, if it is there and `parse` takes it.
@@ -134,8 +141,9 @@ impl<'a> Section<'a> {
         parse(node).map_err(|text| self.problem(key, text)).ok()
     }
 
-    /// Whether a key is written.
-    pub(crate) fn has(&self, key: &str) -> bool {
+    /// Whether a key is written; it is known from then on.
+    pub(crate) fn has(&self, key: &'static str) -> bool {
+        self.learn(key);
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
@@ -212,6 +220,17 @@ mod tests {
             problems.contains("f:2: zzz: unknown key; known here are redelivery"),
             "{problems}"
         );
+    }
+
+    #[test]
+    fn a_section_that_was_only_looked_for_is_known() {
+        let node = parse("f", "archve = 1\n").unwrap();
+        let report = Report::about("f");
+        let root = Section::root(&node, &report);
+        assert!(!root.has("archive"));
+        root.finish();
+        let problems = report.conclude(Some(())).unwrap_err().to_string();
+        assert!(problems.contains("did you mean \"archive\"?"), "{problems}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is derived from the program itself: manual pages, completion scripts, the documents of metrics and of the log.
+//! What is derived from the program itself: manual pages, completion scripts, the documents of metrics, log and settings.
 
 use std::path::Path;
 
@@ -10,6 +10,8 @@ use crate::failure::Failure;
 use crate::logging::catalogue;
 use crate::metrics;
 use crate::output::Out;
+use crate::settings;
+use crate::settings::catalogue::Language;
 
 /// `completions`
 pub(crate) fn completions(shell: Shell, out: &mut Out) -> Result<(), Failure> {
@@ -38,5 +40,14 @@ pub(crate) fn events(output: Output, out: &mut Out) -> Result<(), Failure> {
     match output {
         Output::Table => Ok(out.raw(catalogue::markdown(&rows).as_bytes())?),
         Output::Json => Ok(out.json(&rows)?),
+    }
+}
+
+/// `reference configuration`: the catalogue of settings as Markdown or JSON.
+pub(crate) fn configuration(language: Language, output: Output, out: &mut Out) -> Result<(), Failure> {
+    let sections = settings::catalogue::rows(language);
+    match output {
+        Output::Table => Ok(out.raw(settings::catalogue::markdown(&sections, language).as_bytes())?),
+        Output::Json => Ok(out.json(&sections)?),
     }
 }

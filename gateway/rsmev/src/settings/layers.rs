@@ -10,10 +10,12 @@ use crate::document::{Node, Origin, Table, Value};
 use crate::problem::Problems;
 
 /// Prefix of the environment's names; sections and keys are separated by two underscores as well.
-const PREFIX: &str = "RSMEV";
-const SEPARATOR: &str = "__";
+pub(super) const PREFIX: &str = "RSMEV";
+/// Between the parts of the environment's names.
+pub(super) const SEPARATOR: &str = "__";
 
-const DEFAULTS: &str = include_str!("defaults.toml");
+/// What holds where nothing else says otherwise.
+pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Variables of the environment that are meant for the configuration.
 pub(crate) fn environment() -> BTreeMap<String, String> {

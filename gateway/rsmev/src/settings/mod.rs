@@ -1,5 +1,6 @@
 //! The configuration (DESIGN §9): read completely, every error reported with its place before anything is done.
 
+pub(crate) mod catalogue;
 mod inspection;
 mod layers;
 mod read;

@@ -262,8 +262,7 @@ fn archive(section: &Section<'_>) -> Option<Archive> {
     });
     let or = |key, default| match section.has(key) {
         true => section.required(key, positive_duration),
-        // Asked for all the same, so that the key is known.
-        false => section.optional(key, positive_duration).or(Some(default)),
+        false => Some(default),
     };
     let timeout = or("timeout", Duration::from_mins(10));
     let seal_after = or("seal_after", Duration::from_hours(24));
