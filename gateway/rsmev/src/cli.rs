@@ -2,6 +2,8 @@
 
 mod keys;
 mod registry;
+#[cfg(test)]
+mod shown;
 
 use std::path::PathBuf;
 

@@ -17,6 +17,7 @@
 
 mod builder;
 mod command;
+pub mod documents;
 mod error;
 mod metrics;
 mod ports;

@@ -123,14 +123,16 @@ pub(super) const LOG: Section = Section {
         "Строки протокола работы в стандартный вывод ошибок.",
     ),
     settings: &[
-        Setting::with_default("format", Form::OneOf(&["text", "json"])).means(
-            "Text for journald and terminals, or a JSON object a line",
-            "Текст для journald и терминала или по объекту JSON в строке",
+        Setting::with_default("format", Form::OneOf(&["auto", "text", "json", "journald"])).means(
+            "How lines are written: fields for journald where standard error goes there and text elsewhere, or always one of them",
+            "Вид строк: поля для journald, если вывод идёт туда, иначе текст; или всегда один из видов",
         ),
         Setting::with_default("level", Form::Text)
             .limits(
-                "`error`, `warn`, `info`, `debug`, `trace`, `off`, or per component: `info,engine=debug`",
-                "`error`, `warn`, `info`, `debug`, `trace`, `off` или по компонентам: `info,engine=debug`",
+                "`error`, `warn`, `info`, `debug`, `trace`, `off`, or per component: `info,engine=debug`; `info,messages=warn` \
+                 leaves out the lines of single messages",
+                "`error`, `warn`, `info`, `debug`, `trace`, `off` или по компонентам: `info,engine=debug`; `info,messages=warn` \
+                 убирает строки об отдельных сообщениях",
             )
             .read_again(Change::Reload)
             .means("What is logged", "Что попадает в протокол"),
