@@ -45,6 +45,9 @@ logbook::catalogue! {
     ADMIN_CALLER_REFUSED = WARN "admin-caller-refused" [uid],
         "A user who may not administer the gateway called its admin socket.",
         "Ask who that is; who may do it belongs into the group `rsmev`.";
+    ADMIN_REQUEST_REFUSED = WARN "admin-request-refused" [uid, user, request, why],
+        "Somebody asked for something at the admin socket that needs a role which the account does not have.",
+        "`why` names the role and its group; put the account into it, if that is meant.";
 }
 
 logbook::catalogue! {

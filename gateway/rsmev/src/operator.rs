@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::MasterKey;
 
+use crate::admin::roles::{Right, Role};
 use crate::master_key::Rotated;
 use crate::registry_file::stored;
 
@@ -194,6 +195,35 @@ impl Request {
             // Years of records are read and verified.
             Self::ApproveDestruction { .. } => Duration::from_hours(12),
             _ => Duration::from_secs(120),
+        }
+    }
+
+    /// What somebody at the socket needs for it.
+    pub(crate) fn right(&self) -> Right {
+        match self {
+            Self::Queues
+            | Self::Queue { .. }
+            | Self::Trace { .. }
+            | Self::Quarantine
+            | Self::Destructions
+            | Self::Registry
+            | Self::RegistryFiles
+            | Self::JournalEnd => Right::Look,
+            // The two people of a destruction are operators: an auditor changes nothing.
+            Self::ProposeDestruction { .. }
+            | Self::ApproveDestruction { .. }
+            | Self::CloseDestruction { .. }
+            | Self::Decide { .. }
+            | Self::AcknowledgeCut { .. }
+            | Self::AcceptClock { .. }
+            | Self::BackupBegin
+            | Self::BackupGoesOn { .. }
+            | Self::BackupMade { .. }
+            | Self::BackupEnd { .. }
+            | Self::ResumeUpstream { .. }
+            | Self::RotateMasterKey { .. }
+            | Self::JournalVerified { .. } => Right::Of(Role::Operator),
+            Self::RegistryApply { .. } => Right::Of(Role::Registrar),
         }
     }
 

@@ -354,7 +354,7 @@ async fn administration(
     if let Ok(address) = listener.local_addr() {
         log!(logged::ADMIN_LISTENING, %address, "administration: /metrics /live /ready");
     }
-    let socket = AdminSocket::bind(&admin.socket)
+    let socket = AdminSocket::bind(&admin.socket, admin.roles.clone())
         .map_err(|error| Failure::refused(format!("admin.socket {}: {error}", admin.socket.display())))?;
     parts.spawn("the administrative pages", http::serve(listener, Arc::new(pages)));
     parts.spawn("the admin socket", socket.serve(engine.clone(), verification));

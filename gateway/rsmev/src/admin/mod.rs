@@ -2,4 +2,5 @@
 
 pub(crate) mod http;
 pub(crate) mod ready;
+pub(crate) mod roles;
 pub(crate) mod socket;

@@ -15,8 +15,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::roles::Rights;
 use crate::logged;
 use crate::operator::{self, Request};
+use crate::settings::RoleGroups;
 use crate::store::{person, user_name};
 use crate::verification::Verification;
 
@@ -43,12 +45,23 @@ pub(crate) enum Reply {
 pub(crate) struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
-    group: Gid,
+    access: Arc<Access>,
 }
+
+/// Who may come, and what for.
+struct Access {
+    /// The socket's group: its members may come.
+    group: Gid,
+    /// What they may do.
+    roles: RoleGroups,
+}
+
+/// Who answers.
+type Gateway = (Engine, Verification);
 
 impl AdminSocket {
     /// Listens. A socket file that nobody answers at is replaced.
-    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+    pub(crate) fn bind(path: &Path, roles: RoleGroups) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another gateway answers here"));
         }
@@ -62,7 +75,7 @@ impl AdminSocket {
         Ok(Self {
             listener,
             path: path.to_owned(),
-            group,
+            access: Arc::new(Access { group, roles }),
         })
     }
 
@@ -81,10 +94,10 @@ impl AdminSocket {
                     continue;
                 }
             };
-            let (engine, group) = (engine.clone(), self.group);
+            let (engine, access) = (engine.clone(), Arc::clone(&self.access));
             let answering = (engine.clone(), verification.clone());
             tokio::spawn(async move {
-                let conversation = tokio::spawn(async move { converse(stream, &answering, group).await });
+                let conversation = tokio::spawn(async move { converse(stream, &answering, &access).await });
                 match conversation.await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, "admin socket: a caller went away"),
@@ -103,7 +116,7 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn converse(stream: UnixStream, gateway: &(Engine, Verification), group: Gid) -> io::Result<()> {
+async fn converse(stream: UnixStream, gateway: &Gateway, access: &Access) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reading, mut writing) = stream.into_split();
     let caller = Uid::from_raw(caller.uid());
@@ -111,26 +124,44 @@ async fn converse(stream: UnixStream, gateway: &(Engine, Verification), group: G
     let mut line = Vec::new();
     let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
     tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
-    let reply = if permitted(caller, group) {
-        answer(gateway, &line, caller).await
-    } else {
-        log!(
-            logged::ADMIN_CALLER_REFUSED,
-            uid = caller.as_raw(),
-            "admin socket: refused a caller that is not in the socket's group"
-        );
-        Reply::Error("you may not administer this gateway".to_owned())
+    let reply = match access.rights(caller) {
+        Some(rights) => answer(gateway, &line, caller, (&rights, &access.roles)).await,
+        None => {
+            log!(
+                logged::ADMIN_CALLER_REFUSED,
+                uid = caller.as_raw(),
+                "admin socket: refused a caller that is not in the socket's group"
+            );
+            Reply::Error("you may not administer this gateway".to_owned())
+        }
     };
     let mut octets = serde_json::to_vec(&reply)?;
     octets.push(b'\n');
     tokio::time::timeout(PATIENCE, writing.write_all(&octets)).await?
 }
 
-async fn answer((engine, verification): &(Engine, Verification), line: &[u8], caller: Uid) -> Reply {
+async fn answer(
+    (engine, verification): &Gateway,
+    line: &[u8],
+    caller: Uid,
+    (rights, roles): (&Rights, &RoleGroups),
+) -> Reply {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return Reply::Error(format!("not a request that this gateway knows: {error}")),
     };
+    if let Some(why) = rights.refusal(request.right(), roles) {
+        let named: Named = serde_json::from_slice(line).unwrap_or_default();
+        log!(
+            logged::ADMIN_REQUEST_REFUSED,
+            uid = caller.as_raw(),
+            user = user_name(caller),
+            request = named.command,
+            why,
+            "admin socket: refused a request"
+        );
+        return Reply::Error(why);
+    }
     if request.needs_a_person()
         && let Some(why) = no_person(caller)
     {
@@ -159,33 +190,66 @@ fn no_person(caller: Uid) -> Option<String> {
     }
 }
 
-/// Root, the gateway's own user, and members of the socket's group as the machine's accounts say. What group a process of the
-/// caller runs under does not count: a program that runs under the group for everybody makes nobody an administrator.
-fn permitted(uid: Uid, group: Gid) -> bool {
-    if uid.is_root() || uid == geteuid() {
-        return true;
+/// The name of a request that is known.
+#[derive(Debug, Default, Deserialize)]
+struct Named {
+    command: String,
+}
+
+impl Access {
+    /// What a caller may do: root and the gateway's own user everything, members of the socket's group what their other groups
+    /// say, all by the machine's accounts; nothing for somebody else. What group a process of the caller runs under does not
+    /// count: a program that runs under the group for everybody makes nobody an administrator.
+    fn rights(&self, uid: Uid) -> Option<Rights> {
+        if uid.is_root() || uid == geteuid() {
+            return Some(Rights::All);
+        }
+        let user = User::from_uid(uid).ok()??;
+        let name = std::ffi::CString::new(user.name).ok()?;
+        let memberships = getgrouplist(&name, user.gid).ok()?;
+        memberships
+            .contains(&self.group)
+            .then(|| Rights::of(&memberships, &self.roles))
     }
-    let Ok(Some(user)) = User::from_uid(uid) else {
-        return false;
-    };
-    let Ok(name) = std::ffi::CString::new(user.name) else {
-        return false;
-    };
-    getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::roles::Role;
 
     #[test]
-    fn accounts_decide_who_may_administer() {
+    fn accounts_decide_who_may_administer_and_what() {
         let nobody = User::from_name("nobody").unwrap().expect("every machine has it");
-        assert!(permitted(nobody.uid, nobody.gid), "the group of its account");
-        let other = Gid::from_raw(nobody.gid.as_raw() ^ 1);
-        assert!(!permitted(nobody.uid, other));
+        let its_group = nix::unistd::Group::from_gid(nobody.gid).unwrap().expect("it has a name");
+        let access = |group, auditor: &str| Access {
+            group,
+            roles: RoleGroups {
+                operator: "root".to_owned(),
+                registrar: "there is no such group".to_owned(),
+                auditor: auditor.to_owned(),
+            },
+        };
+        let here = access(nobody.gid, &its_group.name);
+        assert_eq!(
+            here.rights(nobody.uid),
+            Some(Rights::Roles(vec![Role::Auditor])),
+            "the group of its account"
+        );
+        assert_eq!(access(nobody.gid, "root").rights(nobody.uid), Some(Rights::Roles(Vec::new())));
+        let other = access(Gid::from_raw(nobody.gid.as_raw() ^ 1), &its_group.name);
+        assert_eq!(other.rights(nobody.uid), None);
         let without_account = Uid::from_raw(4_000_000_001);
-        assert!(!permitted(without_account, nobody.gid), "whatever group it runs under");
-        assert!(permitted(Uid::from_raw(0), other) && permitted(geteuid(), other));
+        assert_eq!(here.rights(without_account), None, "whatever group it runs under");
+        for anybody in [Uid::from_raw(0), geteuid()] {
+            assert_eq!(other.rights(anybody), Some(Rights::All));
+        }
+    }
+
+    #[test]
+    fn a_refused_request_is_named_in_the_log() {
+        let request = Request::AcknowledgeCut { reason: "x".to_owned() };
+        let named: Named = serde_json::from_slice(&serde_json::to_vec(&request).unwrap()).unwrap();
+        assert_eq!(named.command, "acknowledge_cut");
     }
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod network;
+mod roles;
 mod storage;
 
 use std::path::Path;
@@ -36,6 +37,7 @@ pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Fa
     }
     files::check(&inspection, &mut findings);
     network::check(&inspection, &mut findings);
+    roles::check(&inspection, &mut findings);
     storage::check(&inspection, &mut findings);
     findings.show(output, out)
 }
@@ -44,6 +46,8 @@ pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Fa
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     Ok,
+    /// Nothing is wrong, but it should be known.
+    Note,
     Warning,
     Error,
 }
@@ -52,6 +56,7 @@ impl Level {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Note => "note",
             Self::Warning => "warning",
             Self::Error => "error",
         }

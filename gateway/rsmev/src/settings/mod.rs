@@ -14,6 +14,7 @@ use std::time::Duration;
 use engine::names::{KindName, Mnemonic, UpstreamName};
 use vault::Cipher;
 
+use crate::admin::roles::Role;
 use crate::document;
 use crate::problem::Problems;
 use crate::section::{Report, Section};
@@ -189,6 +190,30 @@ pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     /// Unix socket of the command line.
     pub(crate) socket: PathBuf,
+    /// Who may do what there.
+    pub(crate) roles: RoleGroups,
+}
+
+/// The Unix groups whose members have a role at the admin socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleGroups {
+    /// Of [`Role::Operator`].
+    pub(crate) operator: String,
+    /// Of [`Role::Registrar`].
+    pub(crate) registrar: String,
+    /// Of [`Role::Auditor`].
+    pub(crate) auditor: String,
+}
+
+impl RoleGroups {
+    /// The group of a role.
+    pub(crate) fn of(&self, role: Role) -> &str {
+        match role {
+            Role::Operator => &self.operator,
+            Role::Registrar => &self.registrar,
+            Role::Auditor => &self.auditor,
+        }
+    }
 }
 
 /// Logging.

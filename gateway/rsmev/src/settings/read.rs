@@ -10,8 +10,8 @@ use smev3::version::Version;
 use vault::Cipher;
 
 use super::{
-    Admin, Archive, Keys, Limits, Log, LogFormat, Node, Retention, RetentionRule, Settings, Smev3, Storage, Tls,
-    Upstream, units,
+    Admin, Archive, Keys, Limits, Log, LogFormat, Node, Retention, RetentionRule, RoleGroups, Settings, Smev3, Storage,
+    Tls, Upstream, units,
 };
 use crate::document;
 use crate::section::Section;
@@ -281,11 +281,36 @@ fn archive(section: &Section<'_>) -> Option<Archive> {
 fn admin(section: &Section<'_>) -> Option<Admin> {
     let listen = section.required("listen", address);
     let socket = section.required("socket", path);
+    let roles = roles(&section.section("roles"));
     section.finish();
     Some(Admin {
         listen: listen?,
         socket: socket?,
+        roles: roles?,
     })
+}
+
+fn roles(section: &Section<'_>) -> Option<RoleGroups> {
+    let operator = section.required("operator", group);
+    let registrar = section.required("registrar", group);
+    let auditor = section.required("auditor", group);
+    section.finish();
+    Some(RoleGroups {
+        operator: operator?,
+        registrar: registrar?,
+        auditor: auditor?,
+    })
+}
+
+/// The name of a group, as far as it can be told without the account database: directories have long ones, with spaces.
+fn group(node: &document::Node) -> Result<String, String> {
+    match node.text()? {
+        "" => Err("must be the name of a group".to_owned()),
+        name if name.chars().count() > 256 || name.contains([':', ',', '/']) || name.contains(char::is_control) => {
+            Err(format!("{name:?} is not the name of a group"))
+        }
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn log(section: &Section<'_>) -> Option<Log> {

@@ -9,5 +9,6 @@ mod messages;
 mod place;
 mod registry;
 mod retention;
+mod roles;
 mod serving;
 mod setup;

@@ -21,7 +21,7 @@ use crate::document::{self as toml_document, Value};
 use entry::{Form, Section, Setting, Without};
 
 /// All sections, in the order of `config/gateway.toml`.
-const SECTIONS: [&Section; 13] = [
+const SECTIONS: [&Section; 14] = [
     &node::NODE,
     &node::KEYS,
     &node::STORAGE,
@@ -32,6 +32,7 @@ const SECTIONS: [&Section; 13] = [
     &keeping::RETENTION_RULE,
     &keeping::ARCHIVE,
     &node::ADMIN,
+    &node::ADMIN_ROLES,
     &node::LOG,
     &exchange::UPSTREAM,
     &exchange::UPSTREAM_POLL,

@@ -115,6 +115,35 @@ pub(super) const ADMIN: Section = Section {
     ],
 };
 
+pub(super) const ADMIN_ROLES: Section = Section {
+    path: "admin.roles",
+    array: false,
+    meaning: Words::new(
+        "What members of the socket's group may do there, by their other Unix groups (docs/security.md). Every role may look. While none of the three groups exists, everybody who may connect has all roles.",
+        "Что разрешено на сокете членам его группы — по другим их Unix-группам (docs/ru/security.md). Смотреть может любая роль. Пока ни одной из трёх групп нет, всем, кто может подключиться, разрешено всё.",
+    ),
+    settings: &[
+        Setting::with_default("operator", Form::Text)
+            .limits("the name of a Unix group", "имя Unix-группы")
+            .means(
+                "Whose members run the gateway: queues, quarantine, participants and queues at a halt, clock, backups, upstreams, destruction of old journal segments",
+                "Чьи члены управляют шлюзом: очереди, карантин, приостановка участников и очередей, часы, резервные копии, вышестоящие узлы, уничтожение старых сегментов журнала",
+            ),
+        Setting::with_default("registrar", Form::Text)
+            .limits("the name of a Unix group", "имя Unix-группы")
+            .means(
+                "Whose members change the registry",
+                "Чьи члены меняют реестр",
+            ),
+        Setting::with_default("auditor", Form::Text)
+            .limits("the name of a Unix group", "имя Unix-группы")
+            .means(
+                "Whose members look at everything and change nothing",
+                "Чьи члены видят всё и ничего не меняют",
+            ),
+    ],
+};
+
 pub(super) const LOG: Section = Section {
     path: "log",
     array: false,
