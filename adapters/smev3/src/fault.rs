@@ -7,7 +7,7 @@
 //! | fault | number | code | when |
 //! |---|---|---|---|
 //! | SignatureVerificationFault | SMEV-100 | SPS:1 … SPS:6 | no signature, wrong target, invalid, no certificate, expired, bad form; `Timestamp` outside the window |
-//! | SenderIsNotRegistered | RSMEV-101 | SPS:10 | the certificate is pinned to nobody, or the caller's address is not allowed |
+//! | SenderIsNotRegistered | RSMEV-101 | SPS:10 | the certificate is pinned to nobody, the caller's address is not allowed, or an operator has suspended the caller |
 //! | AccessDenied | RSMEV-201 | PP:20 | no grant for the kind (SendRequest only) |
 //! | InvalidMessageIdFormat | SMEV-300 | PP:30 | not a version 1 UUID in lower case, or another sender's |
 //! | MessageIsAlreadySent | SMEV-301 | PP:31 | the same sender's message was accepted before |

@@ -17,6 +17,7 @@ use crate::destruction::{self, Proposal, Stage};
 use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
 use crate::gaps;
+use crate::halts;
 use crate::keys;
 use crate::message::{Attempts, Exchange, Held, JournalCut, Message, Micros, Pulled, State as Life};
 use crate::names::Party;
@@ -73,8 +74,25 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
             }
             Ok(())
         }
-        Event::Registry { digest, .. } => {
+        Event::Registry { digest, diff, .. } => {
             state.put(keys::registry(), digest);
+            halts::forget_removed(state, diff)
+        }
+        Event::ParticipantSuspended(suspended) => {
+            let key = keys::suspended(&suspended.participant);
+            halts::begin(state, key, at, &suspended.by, &suspended.reason);
+            Ok(())
+        }
+        Event::ParticipantResumed(resumed) => {
+            state.remove(keys::suspended(&resumed.participant));
+            Ok(())
+        }
+        Event::QueuePaused(paused) => {
+            halts::begin(state, keys::paused(&paused.queue), at, &paused.by, &paused.reason);
+            Ok(())
+        }
+        Event::QueueResumed(resumed) => {
+            state.remove(keys::paused(&resumed.queue));
             Ok(())
         }
         Event::JournalCut {

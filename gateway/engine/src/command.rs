@@ -2,6 +2,7 @@
 
 mod delivery;
 mod forward;
+mod halting;
 mod incoming;
 mod keeping;
 mod operator;
@@ -9,6 +10,7 @@ mod refusal;
 
 pub use delivery::{Acknowledge, Acknowledged, BodyRef, Delivery, NOTICE_FORMAT, Notice, NoticeReason, Take, TakeFrom};
 pub use forward::{ForwardOutcome, Lane, LaneHead};
+pub use halting::Halting;
 pub use incoming::{
     Accepted, Answer, AnswerTo, AttachmentFault, Content, Evidence, Incoming, MessageType, Part, PayloadRoot, Received,
     RoutingFacts, SchemaVerdict,

@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod clock;
 pub(crate) mod deliver;
 pub(crate) mod forward;
+pub(crate) mod halts;
 pub(crate) mod keeping;
 pub(crate) mod notice;
 pub(crate) mod quarantine;

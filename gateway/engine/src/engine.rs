@@ -23,7 +23,7 @@ use crate::conditions::INDEX;
 use crate::error::{IndexError, Unreadable};
 use crate::inspect;
 use crate::logged;
-use crate::names::{MessageId, Mnemonic, NodeId, UpstreamName};
+use crate::names::{MessageId, Mnemonic, NodeId, Queue, UpstreamName};
 use crate::offer::{self, Offer, OfferedPull};
 use crate::protection::Protection;
 use crate::registry::Registry;
@@ -191,20 +191,23 @@ impl Engine {
         }
     }
 
-    /// Lanes of an upstream that have something waiting; none while [messages are on hold](Self::upstream_hold) or
-    /// [the time is not known](Self::clock_is_unproven).
+    /// Lanes of an upstream that have something waiting; none while [messages are on hold](Self::upstream_hold),
+    /// [the time is not known](Self::clock_is_unproven), or its queue is paused.
     pub fn lanes(&self, upstream: &UpstreamName) -> Vec<Lane> {
-        if self.is_held() || self.clock_is_unproven() {
+        if self.is_held() || self.clock_is_unproven() || self.is_paused(upstream) {
             return Vec::new();
         }
         self.read(|state| inspect::lanes(state, upstream))
     }
 
-    /// First waiting message of a lane.
+    /// First waiting message of a lane; none while its queue is paused.
     ///
     /// # Errors
     /// The index cannot be read.
     pub fn lane_head(&self, lane: &Lane) -> Result<Option<LaneHead>, IndexError> {
+        if self.is_paused(&lane.upstream) {
+            return Ok(None);
+        }
         inspect::lane_head(&State::new(&*self.shared.index), lane, self.now())
     }
 
@@ -303,6 +306,11 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn disk(&self) -> Arc<dyn journal::disk::Disk> {
         Arc::clone(&self.shared.disk)
+    }
+
+    fn is_paused(&self, upstream: &UpstreamName) -> bool {
+        let queue = Queue::Upstream(upstream.clone());
+        self.registry().halts().paused(&queue).is_some()
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {

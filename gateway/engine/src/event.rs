@@ -9,6 +9,7 @@
 mod accepted;
 mod destruction;
 mod forms;
+mod halts;
 
 use std::net::IpAddr;
 
@@ -24,6 +25,7 @@ pub use accepted::{AcceptedMessage, Admission, Placement, Role, SentMessage};
 pub use destruction::{Act, DestroyedSegment, Destruction, Person};
 pub(crate) use forms::certificate;
 use forms::{is_zero, location};
+pub use halts::{PausedQueue, ResumedParticipant, ResumedQueue, SuspendedParticipant};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +216,14 @@ pub enum Event {
         /// Who.
         by: Person,
     },
+    /// Calls of a participant are refused from now on.
+    ParticipantSuspended(Box<SuspendedParticipant>),
+    /// They are answered again.
+    ParticipantResumed(Box<ResumedParticipant>),
+    /// Nothing is handed out of a queue from now on.
+    QueuePaused(Box<PausedQueue>),
+    /// It is handed out again.
+    QueueResumed(Box<ResumedQueue>),
     /// Bodies are sealed under a new data key from now on.
     DataKey {
         /// Its id on the keyring.
@@ -347,7 +357,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 37] = [
+    pub const TYPES: [&'static str; 41] = [
         "started",
         "stopped",
         "accepted",
@@ -369,6 +379,10 @@ impl Event {
         "gap_accepted",
         "gap_passed",
         "clock_accepted",
+        "participant_suspended",
+        "participant_resumed",
+        "queue_paused",
+        "queue_resumed",
         "data_key",
         "master_key",
         "checkpoint",

@@ -12,6 +12,7 @@ use crate::apply::apply;
 use crate::decide::answer::{parse_token, token_text};
 use crate::destruction::Proposal;
 use crate::event::Event;
+use crate::halts::Row as HaltRow;
 use crate::message::{Counters, Held, JournalCut, Message, Needed, Pulled};
 use crate::pages;
 use crate::registry::{Registry, RegistryContent};
@@ -114,6 +115,7 @@ pub fn snapshot_row(octets: &[u8]) {
     reads::<JournalCut>(key, value);
     reads::<Proposal>(key, value);
     reads::<Restoration>(key, value);
+    reads::<HaltRow>(key, value);
     reads::<Vec<u64>>(key, value);
     reads::<String>(key, value);
     if let Ok(message) = decode::<Message>(key, value) {

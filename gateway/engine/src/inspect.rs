@@ -5,18 +5,24 @@ use std::collections::BTreeMap;
 use crate::command::{Lane, LaneHead, Quarantined, QueueStatus, QueuedMessage};
 use crate::decide::deliver::delivery;
 use crate::error::IndexError;
+use crate::halts::Halts;
 use crate::keys::{self, Key};
 use crate::message::{Counters, Held, Message, Micros, State as Life, parse_lane};
 use crate::names::{Mnemonic, NodeId, Party, Queue, UpstreamName};
 use crate::state::{State, bad_row, decode};
 
-/// Queues that hold something.
+/// Queues that hold something, or are paused.
 pub(crate) fn queues(state: &State<'_>) -> Result<Vec<QueueStatus>, IndexError> {
     let mut oldest: BTreeMap<String, Micros> = BTreeMap::new();
     for head in state.lane_heads(&Key::new(b'r'))? {
         let entry = oldest.entry(head.queue).or_insert(head.accepted_at);
         *entry = (*entry).min(head.accepted_at);
     }
+    let Halts {
+        participants,
+        queues: mut paused,
+    } = Halts::of(state)?;
+    let suspended = |queue: &Queue| participants.get(queue.owner()?).cloned();
     let all = Key::new(b'c');
     let mut queues = Vec::new();
     for row in state.scan(&all, all.as_slice()) {
@@ -26,13 +32,25 @@ pub(crate) fn queues(state: &State<'_>) -> Result<Vec<QueueStatus>, IndexError> 
         let name = name.ok_or_else(|| bad_row(&key))?;
         let queue: Queue = name.parse().map_err(|_| bad_row(&key))?;
         queues.push(QueueStatus {
-            queue,
             messages: counters.messages,
             leased: counters.leased,
             bytes: counters.bytes,
             oldest: oldest.get(&name).copied().map(Micros::timestamp),
+            paused: paused.remove(&queue),
+            suspended: suspended(&queue),
+            queue,
         });
     }
+    queues.extend(paused.into_iter().map(|(queue, halt)| QueueStatus {
+        messages: 0,
+        leased: 0,
+        bytes: 0,
+        oldest: None,
+        paused: Some(halt),
+        suspended: suspended(&queue),
+        queue,
+    }));
+    queues.sort_by_cached_key(|status| status.queue.to_string());
     Ok(queues)
 }
 

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use crate::message::Micros;
-use crate::names::{MessageId, Queue, UpstreamName};
+use crate::names::{MessageId, Mnemonic, Queue, UpstreamName};
 
 /// `m seq` → [`Message`](crate::message::Message).
 pub(crate) fn message(seq: u64) -> Key {
@@ -125,6 +125,23 @@ pub(crate) const DESTRUCTION: u8 = b'y';
 /// `y seq` → [`Proposal`](crate::destruction::Proposal): what was proposed to be destroyed.
 pub(crate) fn destruction(seq: u64) -> Key {
     Key::new(DESTRUCTION).number(seq)
+}
+
+/// Letter of the rows of halts.
+pub(crate) const HALT: u8 = b'x';
+/// What follows it for a participant.
+pub(crate) const PARTICIPANT: &str = "participant";
+/// The same for a queue.
+pub(crate) const QUEUE: &str = "queue";
+
+/// `x participant mnemonic` → since when, by whom and why the participant is suspended.
+pub(crate) fn suspended(participant: &Mnemonic) -> Key {
+    Key::new(HALT).text(PARTICIPANT).text(participant.as_str())
+}
+
+/// `x queue name` → the same of a queue that is paused.
+pub(crate) fn paused(queue: &Queue) -> Key {
+    Key::new(HALT).text(QUEUE).queue(queue)
 }
 
 /// `z registry` → digest of the registry's content.

@@ -22,6 +22,7 @@ pub mod event;
 #[doc(hidden)]
 pub mod fuzz_bodies;
 mod gaps;
+mod halts;
 mod incidents;
 mod index;
 mod inspect;
@@ -64,6 +65,7 @@ pub use destruction::{DestructionStatus, Stage, anchor};
 pub use engine::{Engine, Rebuilt, Start, known_position, rebuild_index};
 pub use error::{IndexError, RegistryError, StartError, Unreadable};
 pub use gaps::{GapAccepted, gap_accepted};
+pub use halts::{Halt, Halts};
 pub use incidents::IncidentKind;
 pub use metrics::{AcceptedSeries, EngineMetrics, Gauges, Histogram};
 pub use panics::Worker;

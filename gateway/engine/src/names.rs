@@ -194,6 +194,16 @@ pub enum Queue {
     Upstream(UpstreamName),
 }
 
+impl Queue {
+    /// The participant whose messages it holds; none of those on their way to an upstream.
+    pub fn owner(&self) -> Option<&Mnemonic> {
+        match self {
+            Self::Requests(owner) | Self::Responses(owner, _) | Self::Status(owner) => Some(owner),
+            Self::Upstream(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,6 +12,7 @@ use gost::CertificateId;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::command::PayloadRoot;
+use crate::halts::Halts;
 use crate::names::{KindName, Mnemonic, Party, UpstreamName};
 
 /// A connected system (участник, ИС).
@@ -223,6 +224,7 @@ pub struct Registry {
     by_root: HashMap<(String, String), (KindName, Direction)>,
     permissions: HashMap<Party, HashSet<(KindName, May)>>,
     routes: HashMap<KindName, Vec<usize>>,
+    halts: Halts,
 }
 
 /// Which of a kind's two root elements a payload has.
@@ -268,7 +270,19 @@ impl Registry {
             by_root,
             permissions,
             routes,
+            halts: Halts::default(),
         }
+    }
+
+    /// The same with what operators have brought to a halt, which no registry file says.
+    #[must_use]
+    pub fn with_halts(self, halts: Halts) -> Self {
+        Self { halts, ..self }
+    }
+
+    /// What operators have brought to a halt.
+    pub fn halts(&self) -> &Halts {
+        &self.halts
     }
 
     /// Everything in it.

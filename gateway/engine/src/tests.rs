@@ -8,6 +8,7 @@ mod destruction;
 mod faults;
 mod flips;
 mod gap;
+mod halts;
 mod model;
 mod protection;
 mod restart;

@@ -48,7 +48,7 @@ impl View {
         }))
     }
 
-    /// Queues that hold something, in the order of their names.
+    /// Queues that hold something or are paused, in the order of their names.
     ///
     /// # Errors
     /// The index cannot be read.

@@ -17,8 +17,9 @@ use crate::decide::sweep::Sweep;
 use crate::decide::{self, Context, Decision, Planned, Random};
 use crate::error::{IndexError, RegistryError};
 use crate::event::{BodyName, Event};
+use crate::halts::Halts;
 use crate::incidents::IncidentKind;
-use crate::names::Party;
+use crate::names::{Party, Queue};
 use crate::offer::{self, Offer};
 use crate::protection::SpoolBody;
 use crate::refusals::{Limiter, Window};
@@ -168,6 +169,10 @@ impl<'a> Work<'a> {
                     self.now = accepted.clock;
                     self.done.clock_accepted = true;
                 }
+                self.settle(decision, reply)
+            }
+            Command::Halt { what, by, reply } => {
+                let decision = self.decide(|context| Ok(decide::halts::change(context, what, by)))?;
                 self.settle(decision, reply)
             }
             Command::Shipped(segment, reply) => {
@@ -411,7 +416,8 @@ impl<'a> Work<'a> {
             error,
         };
         let digest = blobs.put(&octets).map_err(failed)?;
-        Ok((Some((digest, Arc::new(Registry::new(after)))), diff))
+        let registry = Registry::new(after).with_halts(self.registry.halts().clone());
+        Ok((Some((digest, Arc::new(registry))), diff))
     }
 
     /// Copies a body into the live segment, if it is still needed where it was.
@@ -491,8 +497,32 @@ impl<'a> Work<'a> {
             _ => self.batch.append(self.now, &event)?,
         };
         apply(&mut self.state, seq, self.now, &event)?;
+        self.follow_halts(&event)?;
         self.done.durable |= !matches!(event, Event::Refused { .. });
         self.done.events += 1;
+        Ok(())
+    }
+
+    /// Shows what stands still now, if the event changed that.
+    fn follow_halts(&mut self, event: &Event) -> Result<(), IndexError> {
+        match event {
+            Event::QueueResumed(resumed) => {
+                if let Queue::Upstream(upstream) = &resumed.queue {
+                    self.done.upstreams.insert(upstream.clone());
+                }
+            }
+            Event::Registry { .. }
+            | Event::ParticipantSuspended(_)
+            | Event::ParticipantResumed(_)
+            | Event::QueuePaused(_) => {}
+            _ => return Ok(()),
+        }
+        let halts = Halts::of(&self.state)?;
+        if halts != *self.registry.halts() {
+            let registry = Registry::clone(&self.registry).with_halts(halts);
+            self.registry = Arc::new(registry);
+            self.done.registry = Some(Arc::clone(&self.registry));
+        }
         Ok(())
     }
 

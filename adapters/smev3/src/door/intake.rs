@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::command::{Acknowledge, Evidence, Incoming, Take, TakeFrom};
+use engine::command::{Acknowledge, Evidence, Incoming, Refusal, Take, TakeFrom};
 use engine::names::{MessageId, Mnemonic, NodeId};
 use engine::registry::Registry;
 use gost::Certificate;
@@ -265,6 +265,10 @@ impl Reading<'_> {
         let verified = self.verify(document, signed, &said, caller?)?;
         progress.verified = true;
         let participant = verified.recognised.participant.mnemonic.clone();
+        // Told only to the participant itself, and before more work is done for it.
+        if self.registry.halts().suspended(&participant).is_some() {
+            return Err(Refusal::Suspended(participant).into());
+        }
         let command = match said {
             Said::Request(sent, routing) => {
                 let incoming = self.request(call, signed, &verified, (sent, routing), multipart, progress)?;

@@ -71,6 +71,10 @@ impl From<Refusal> for Fault {
                 N::TargetMessageIsNotFound,
                 format!("Сообщение {id} не найдено среди неподтверждённых."),
             ),
+            Refusal::Suspended(participant) => plain(
+                N::SenderIsNotRegistered,
+                format!("Обмен участника {participant} приостановлен оператором шлюза: обратитесь к нему."),
+            ),
             // The last four are for operators and `forward`: no call leads there.
             Refusal::Unavailable(_)
             | Refusal::Standing { .. }
@@ -208,7 +212,8 @@ mod tests {
         ]
         .map(|cause| Fault::signature(SignatureCause::Signature(cause), ""));
         let all = engine.into_iter().chain(attachments).chain(signatures);
-        for Fault { name, reason, .. } in all.chain([Fault::invalid("")]) {
+        let suspended = Fault::from(Refusal::Suspended("LAND".parse().unwrap()));
+        for Fault { name, reason, .. } in all.chain([Fault::invalid(""), suspended]) {
             assert!(table.contains(&format!("| `{reason}` | {name} |")), "{reason} {name}");
         }
     }

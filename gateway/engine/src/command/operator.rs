@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::halts::Halt;
 use crate::names::{KindName, MessageId, Party, Queue};
 use crate::registry::RegistryContent;
 
@@ -52,6 +53,12 @@ pub struct QueueStatus {
     pub bytes: u64,
     /// Acceptance time of the oldest.
     pub oldest: Option<Timestamp>,
+    /// Why nothing is handed out of it, if it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Halt>,
+    /// Why its owner cannot take anything, if that is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Halt>,
 }
 
 /// One waiting message as `queue show` lists it.

@@ -84,6 +84,9 @@ pub enum Refusal {
     /// Nothing handed out under this identifier.
     #[error("message {0} is not among the unacknowledged")]
     TargetNotFound(MessageId),
+    /// An operator has suspended the caller. Why is the operators' business.
+    #[error("{0} is suspended")]
+    Suspended(Mnemonic),
     /// The gateway cannot keep its promises now (I9); the caller should retry. The words are for the log.
     #[error("temporarily unavailable: {0}")]
     Unavailable(String),
@@ -197,6 +200,7 @@ impl Refusal {
             } => "queue_bytes",
             Self::UnknownMessageType { .. } => "unknown_message_type",
             Self::TargetNotFound(_) => "target_not_found",
+            Self::Suspended(_) => "suspended",
             Self::Unavailable(_) => "unavailable",
             Self::Standing { .. } => "standing",
             Self::NoCut => "no_cut",

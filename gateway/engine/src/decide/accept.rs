@@ -14,10 +14,13 @@ use crate::names::{MessageId, Mnemonic, Party, Queue};
 use crate::offer::Offer;
 use crate::protection::SpoolBody;
 
-use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, later, notice, settle};
+use super::{Bodies, Context, Decision, Planned, Stop, answer, earlier, halts, later, notice, settle};
 
 /// Decides about a message from a participant.
 pub(crate) fn accept(context: &mut Context<'_, '_>, offer: Offer) -> Result<Decision<Accepted>, IndexError> {
+    if let Some(refusal) = halts::suspended_party(context, &offer.sent.sender) {
+        return Ok(Decision::refuse(refusal));
+    }
     let known = context.state.get::<(u64, Mnemonic)>(&keys::identifier(offer.sent.id))?;
     match (&offer.sent.sender, known) {
         (Party::Participant(sender), Some((_, owner))) if *sender != owner => {

@@ -7,10 +7,13 @@ use crate::keys;
 use crate::message::{Micros, State as Life};
 use crate::offer::OfferedAck;
 
-use super::{Bodies, Context, Decision, Planned};
+use super::{Bodies, Context, Decision, Planned, halts};
 
 /// Decides about an Ack: for a message that was handed out to this receiver and stands in its queue, in time or late.
 pub(crate) fn acknowledge(context: &Context<'_, '_>, ack: OfferedAck) -> Result<Decision<Acknowledged>, IndexError> {
+    if let Some(refusal) = halts::suspended(context, &ack.participant) {
+        return Ok(Decision::refuse(refusal));
+    }
     let key = keys::handed_out(ack.participant.as_str(), ack.target);
     let handed_out: Vec<u64> = context.state.get(&key)?.unwrap_or_default();
     let unknown = Refusal::TargetNotFound(ack.target);

@@ -9,18 +9,24 @@ use crate::names::{KindName, Party, Queue};
 use crate::registry::{Kind, May, Registry};
 use crate::state::{Head, State};
 
-use super::{Context, Decision, answer, later, tick};
+use super::{Context, Decision, answer, halts, later, tick};
 
 /// Messages past their end of life that one Get* may find and end before it gives up; the rest is the tick's.
 const EXPIRED_AT_ONCE: usize = 32;
 
 /// Decides which message a Get* gets: the oldest of its queue, or of one kind's lane.
 pub(crate) fn take(context: &mut Context<'_, '_>, take: &Take) -> Result<Decision<Option<Delivery>>, IndexError> {
+    if let Some(refusal) = halts::suspended(context, &take.participant) {
+        return Ok(Decision::refuse(refusal));
+    }
     let queue = queue(take);
     let lane = match selected_kind(context, take) {
         Ok(lane) => lane,
         Err(refusal) => return Ok(Decision::refuse(refusal)),
     };
+    if context.registry.halts().paused(&queue).is_some() {
+        return Ok(Decision::nothing(None));
+    }
     let mut candidates = Candidates::new(context.state, &queue, lane.as_ref())?;
     let mut events = Vec::new();
     for _ in 0..EXPIRED_AT_ONCE {

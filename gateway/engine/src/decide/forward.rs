@@ -25,6 +25,10 @@ pub(crate) fn started(context: &Context<'_, '_>, seq: u64, id: MessageId) -> Res
     let Some(queue) = message.queue() else {
         return Ok(Decision::refuse(Refusal::TargetNotFound(id)));
     };
+    if let Some(halt) = context.registry.halts().paused(&queue) {
+        let why = format!("{queue} is paused {halt}");
+        return Ok(Decision::refuse(Refusal::Unavailable(why)));
+    }
     let first = context.state.first(&keys::ready_lane(&queue, &message.lane()))?;
     if first.and_then(|(key, _)| keys::last_number(&key)) != Some(seq) {
         return Ok(Decision::refuse(Refusal::TargetNotFound(id)));

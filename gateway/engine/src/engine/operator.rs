@@ -12,12 +12,13 @@ use vault::MasterKey;
 use super::{ENDED, Engine};
 use crate::blobs;
 use crate::command::{
-    AcceptedClock, BodyRef, NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal,
+    AcceptedClock, BodyRef, Halting, NotedCut, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, Refusal,
     RegistryChange, RegistryDiff,
 };
 use crate::conditions::Condition;
 use crate::error::RegistryError;
 use crate::event::{BodyName, Event, Person};
+use crate::halts::Halt;
 use crate::inspect;
 use crate::logged;
 use crate::metrics::{EngineMetrics, Gauges};
@@ -58,7 +59,7 @@ impl Engine {
         answer.await.map_err(|_| ended())?
     }
 
-    /// Queues that hold something, in the order of their names.
+    /// Queues that hold something or are paused, in the order of their names.
     pub fn queues(&self) -> Vec<QueueStatus> {
         self.read(inspect::queues)
     }
@@ -161,6 +162,15 @@ impl Engine {
     pub async fn accept_clock(&self, time: Timestamp, by: &Person) -> Result<AcceptedClock, Refusal> {
         let by = by.clone();
         self.ask(|reply| Command::AcceptClock { time, by, reply }).await
+    }
+
+    /// A person brings a participant or a queue to a halt, or lets it go on. Tells the halt that begins or ends.
+    ///
+    /// # Errors
+    /// `NotDone` if it is so already, or there is no such participant; `Unavailable`.
+    pub async fn halt(&self, what: Halting, by: &Person) -> Result<Halt, Refusal> {
+        let by = by.clone();
+        self.ask(|reply| Command::Halt { what, by, reply }).await
     }
 
     /// Whether it was the start of this engine that found the journal cut.

@@ -20,6 +20,7 @@ use crate::decide::sweep::Sweep;
 use crate::error::{IndexError, StartError};
 use crate::event::Event;
 use crate::gaps;
+use crate::halts::Halts;
 use crate::incidents::IncidentKind;
 use crate::keys;
 use crate::logged;
@@ -283,8 +284,9 @@ pub fn known_position(settings: &Settings, disk: &Arc<dyn Disk>) -> Result<Optio
 
 /// The registry that the index points to.
 pub(crate) fn current_registry(state: &State<'_>, blobs: &Blobs) -> Result<Registry, StartError> {
+    let halts = Halts::of(state)?;
     let Some(digest) = state.get::<String>(&keys::registry())? else {
-        return Ok(Registry::default());
+        return Ok(Registry::default().with_halts(halts));
     };
     let failed = |error| StartError::Registry {
         path: blobs.path(&digest),
@@ -292,7 +294,7 @@ pub(crate) fn current_registry(state: &State<'_>, blobs: &Blobs) -> Result<Regis
     };
     let octets = blobs.get(&digest).map_err(failed)?;
     let content = serde_json::from_slice(&octets).map_err(|error| failed(io::Error::other(error)))?;
-    Ok(Registry::new(content))
+    Ok(Registry::new(content).with_halts(halts))
 }
 
 /// Starts the writer, the ticker and the index's flusher; the latter two end with the writer.

@@ -6,12 +6,13 @@ use tokio::sync::oneshot;
 
 use crate::backup::{BackupMade, BackupMark};
 use crate::command::{
-    Accepted, AcceptedClock, Acknowledged, Delivery, ForwardOutcome, NotedCut, QuarantineDecision, Received, Refusal,
-    RefusedCall, RegistryChange, RegistryDiff, ShippedSegment, Take,
+    Accepted, AcceptedClock, Acknowledged, Delivery, ForwardOutcome, Halting, NotedCut, QuarantineDecision, Received,
+    Refusal, RefusedCall, RegistryChange, RegistryDiff, ShippedSegment, Take,
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
 use crate::event::{Act, Destruction, Event, Person};
+use crate::halts::Halt;
 use crate::names::{MessageId, UpstreamName};
 use crate::offer::{Offer, OfferedAck, OfferedPull};
 use crate::retention::Survivor;
@@ -43,6 +44,11 @@ pub(crate) enum Command {
         time: Timestamp,
         by: Person,
         reply: Reply<AcceptedClock>,
+    },
+    Halt {
+        what: Halting,
+        by: Person,
+        reply: Reply<Halt>,
     },
     Shipped(ShippedSegment, Reply<()>),
     Mark(Reply<BackupMark>),
@@ -114,6 +120,7 @@ impl Command {
             Self::Unreadable { reply: Some(reply), .. } => unavailable(reply, why),
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),
             Self::AcceptClock { reply, .. } => unavailable(reply, why),
+            Self::Halt { reply, .. } => unavailable(reply, why),
             Self::UpstreamAcknowledged(_, _, reply)
             | Self::Incident { reply, .. }
             | Self::Shipped(_, reply)

@@ -8,7 +8,7 @@ mod north;
 pub(super) use answers::{Kept, Sent, What};
 pub(super) use lives::Inbox;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -131,6 +131,9 @@ pub(super) struct Reference {
     /// Withdrawn: CITY's permission to request `plan`, LAND's to provide it.
     pub(super) may_not_request: bool,
     pub(super) may_not_provide: bool,
+    /// What persons have brought to a halt.
+    pub(super) suspended: BTreeSet<&'static str>,
+    pub(super) paused: BTreeSet<&'static str>,
 }
 
 impl Reference {
@@ -143,7 +146,22 @@ impl Reference {
             pulled: BTreeMap::new(),
             may_not_request: false,
             may_not_provide: false,
+            suspended: BTreeSet::new(),
+            paused: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn suspend(&mut self, who: &'static str, on: bool) -> Result<(), Refused> {
+        Self::mark(&mut self.suspended, who, on)
+    }
+
+    pub(super) fn pause(&mut self, queue: &'static str, on: bool) -> Result<(), Refused> {
+        Self::mark(&mut self.paused, queue, on)
+    }
+
+    fn mark(marks: &mut BTreeSet<&'static str>, what: &'static str, on: bool) -> Result<(), Refused> {
+        let changed = if on { marks.insert(what) } else { marks.remove(what) };
+        changed.then_some(()).ok_or("not_done")
     }
 
     /// Nothing new is accepted while the clock stands behind.

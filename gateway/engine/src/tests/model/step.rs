@@ -63,6 +63,16 @@ pub(super) enum Step {
         request: bool,
         provide: bool,
     },
+    /// A person suspends a participant, or lets it call again.
+    Suspend {
+        who: &'static str,
+        on: bool,
+    },
+    /// A person pauses a queue, or lets its messages go again.
+    Pause {
+        queue: &'static str,
+        on: bool,
+    },
     /// The clock goes on, or back.
     Pass {
         minutes: i64,
@@ -95,6 +105,14 @@ pub(super) enum Flaw {
 
 const SYSTEMS: [&str; 3] = ["CITY", "TOWN", "LAND"];
 const KINDS: [&str; 6] = ["plan", "pass", "both", "home", "lost", "none"];
+const QUEUES: [&str; 6] = [
+    "LAND/requests",
+    "CITY/responses",
+    "CITY/responses/N1",
+    "TOWN/responses",
+    "LAND/status",
+    "upstream/federal",
+];
 const NODES: [Option<&str>; 3] = [None, Some("N1"), Some("N2")];
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -142,6 +160,9 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (any::<usize>(), any::<bool>()).prop_map(|(which, retry)| Step::Decide { which, retry }),
         1 => (prop::bool::weighted(0.7), prop::bool::weighted(0.7))
             .prop_map(|(request, provide)| Step::Grants { request, provide }),
+        1 => (system(), prop::bool::weighted(0.4)).prop_map(|(who, on)| Step::Suspend { who, on }),
+        1 => (prop::sample::select(QUEUES.as_slice()), prop::bool::weighted(0.4))
+            .prop_map(|(queue, on)| Step::Pause { queue, on }),
         5 => prop_oneof![4 => 1..20_i64, 2 => 60..3000_i64, 1 => 3000..9000_i64, 1 => -600..0_i64]
             .prop_map(|minutes| Step::Pass { minutes }),
         1 => Just(Step::Restart),

@@ -15,9 +15,10 @@ use super::reference::{
 use super::step::{Flaw, Id, Step};
 use crate::Engine;
 use crate::command::{
-    Acknowledge, Delivery, ForwardOutcome, PayloadRoot, QuarantineDecision, Received, Refusal, RegistryChange, Take,
-    TakeFrom,
+    Acknowledge, Delivery, ForwardOutcome, Halting, PayloadRoot, QuarantineDecision, Received, Refusal, RegistryChange,
+    Take, TakeFrom,
 };
+use crate::event::Person;
 use crate::names::MessageId;
 use crate::registry::May;
 use crate::testing::{Running, content, evidence, id_at, mnemonic, participant, scratch, upstream};
@@ -143,6 +144,24 @@ impl World {
             }
             Step::Decide { which, retry } => self.decide(which, retry).await,
             Step::Grants { request, provide } => self.grant(request, provide).await,
+            Step::Suspend { who, on } => {
+                let expected = self.reference.suspend(who, on);
+                let (participant, reason) = (mnemonic(who), "because".to_owned());
+                let what = match on {
+                    true => Halting::Suspend { participant, reason },
+                    false => Halting::ResumeParticipant(participant),
+                };
+                self.halt(what, expected).await;
+            }
+            Step::Pause { queue, on } => {
+                let expected = self.reference.pause(queue, on);
+                let (queue, reason) = (queue.parse().unwrap(), "because".to_owned());
+                let what = match on {
+                    true => Halting::Pause { queue, reason },
+                    false => Halting::ResumeQueue(queue),
+                };
+                self.halt(what, expected).await;
+            }
             Step::Pass { minutes } => self.pass(minutes).await,
             Step::Restart => {
                 self.engine.shutdown().await;
@@ -405,6 +424,15 @@ impl World {
         };
         self.engine.apply_registry(change, "operator").await.unwrap();
         (self.reference.may_not_request, self.reference.may_not_provide) = (!request, !provide);
+    }
+
+    async fn halt(&mut self, what: Halting, expected: Result<(), &'static str>) {
+        let by = Person {
+            name: "operator".to_owned(),
+            uid: 1,
+        };
+        let answered = self.engine.halt(what.clone(), &by).await;
+        assert_eq!(self.heard(answered), expected, "{what:?}");
     }
 
     /// Time goes on or back. The record of it keeps the latest moment in the journal.

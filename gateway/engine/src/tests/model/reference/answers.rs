@@ -70,6 +70,9 @@ impl Reference {
 
     /// The checks in the order in which a sender hears of them.
     fn allowed(&self, sent: &Sent) -> Result<Way, Refused> {
+        if self.suspended.contains(sent.sender) {
+            return Err("suspended");
+        }
         let owner = self.ids.get(&sent.id);
         if owner.is_some_and(|owner| *owner != sent.sender) {
             return Err("foreign_id");

@@ -21,6 +21,9 @@ impl Reference {
         from: Inbox,
         kind: Option<&'static str>,
     ) -> Result<Option<usize>, Refused> {
+        if self.suspended.contains(who) {
+            return Err("suspended");
+        }
         let allowed = |this: &Self, kind: &str| match from {
             Inbox::Requests | Inbox::Status => this.may_provide(Who::System(who), kind),
             Inbox::Answers(_) => this.may_request(Who::System(who), kind),
@@ -34,6 +37,9 @@ impl Reference {
             Inbox::Answers(Some(node)) => format!("{who}/responses/{node}"),
             Inbox::Status => format!("{who}/status"),
         };
+        if self.paused.contains(queue.as_str()) {
+            return Ok(None);
+        }
         // What is withheld holds up its kind, and nothing else.
         let mut withheld = Vec::new();
         for number in self.queues().remove(&queue).unwrap_or_default() {
@@ -65,6 +71,9 @@ impl Reference {
 
     /// An Ack: for which message, and whether it comes late.
     pub(crate) fn acknowledge(&mut self, who: &'static str, target: MessageId) -> Result<(usize, bool), Refused> {
+        if self.suspended.contains(who) {
+            return Err("suspended");
+        }
         let open = |message: &Message| {
             message.id == Some(target)
                 && message.to == Some(Who::System(who))

@@ -23,8 +23,17 @@ impl Reference {
 
     /// An attempt begins.
     pub(crate) fn start(&mut self, seq: u64, id: MessageId) -> Result<(), Refused> {
-        let first = |number: &usize| self.heads().iter().any(|(_, head)| head == number);
-        let number = self.find(seq).filter(first).ok_or("target_not_found")?;
+        let waits = |number: &usize| {
+            let message = &self.messages[*number];
+            message.place == Place::Waits && message.to == Some(Who::Upstream)
+        };
+        let number = self.find(seq).filter(waits).ok_or("target_not_found")?;
+        if self.paused.contains("upstream/federal") {
+            return Err("unavailable");
+        }
+        if self.heads().iter().all(|(_, head)| *head != number) {
+            return Err("target_not_found");
+        }
         let attempts = &mut self.messages[number].attempts;
         attempts.uncertain |= attempts.open;
         attempts.open = true;
