@@ -258,6 +258,13 @@ async fn a_package_is_installed_set_up_run_upgraded_removed_and_purged() {
 fn installed(system: &System, package: &str) {
     system.install(package);
     assert!(system.read("/etc/passwd").contains("\nrsmev:"), "an account was made");
+    for role in ["operator", "registrar", "auditor"] {
+        let group = format!("\nrsmev-{role}:");
+        assert!(
+            system.read("/etc/group").contains(&group),
+            "the group of {role}s was made"
+        );
+    }
     for (place, rights) in [
         ("/etc/rsmev/keys", "root:root 700"),
         ("/etc/rsmev/tls", "root:rsmev 750"),

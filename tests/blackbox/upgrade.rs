@@ -9,6 +9,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::{
@@ -85,6 +86,9 @@ async fn region(folder: &Path) -> World {
     let builder = builder.participant(kept_identity(folder, CONSUMER));
     let region = builder.participant(kept_identity(folder, PROVIDER)).prepare().unwrap();
     copy_all(&folder.join("data"), region.data_dir());
+    // A repository keeps no such rights.
+    let own = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(region.data_dir().join(MASTER_KEY), own).unwrap();
     // Nothing was in it.
     std::fs::create_dir_all(region.data_dir().join("snapshot")).unwrap();
     World { bus, region }
@@ -111,8 +115,9 @@ async fn data_of_each_older_format_is_raised_and_everything_goes_on() {
 
         world.region.start().await.unwrap();
         assert_ne!(header(world.region.data_dir()), before, "it is raised");
-        let told = format!("from format {number}");
-        assert!(world.region.log().contains(&told), "{}", world.region.log());
+        let (log, from) = (world.region.log(), format!(" from={number}"));
+        let told = |line: &str| line.contains("store-migrated") && line.contains(&from);
+        assert!(log.lines().any(told), "{log}");
         let (consumer, provider) = (world.system(CONSUMER), world.system(PROVIDER));
         assert_eq!(answered_text(&take_response(&consumer).await), ANSWERED);
         echo(&provider).await;
@@ -124,8 +129,18 @@ async fn data_of_each_older_format_is_raised_and_everything_goes_on() {
         send(&consumer, request(SPRAVKA, "of now")).await;
         echo(&provider).await;
         assert_eq!(answered_text(&take_response(&consumer).await), "of now");
+        // What the older program did not know stands on its data, too.
+        let suspend = ["participant", "suspend", PROVIDER, "--reason", "after the upgrade"];
+        world.region.command(&suspend).await.unwrap().success().unwrap();
         world.region.restart().await.unwrap();
         assert!(queues(&world.region).await.is_empty());
+        let listed = world.region.json(&["participant", "list"]).await.unwrap();
+        let suspended = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| !row["suspended"].is_null());
+        assert_eq!(suspended.unwrap()["mnemonic"], PROVIDER);
         world.region.stop().await.unwrap();
         assert_journal_whole(&world.region).await;
     }

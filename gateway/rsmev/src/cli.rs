@@ -1,5 +1,6 @@
 //! The command line (DESIGN §8).
 
+mod halts;
 mod keys;
 mod registry;
 #[cfg(test)]
@@ -13,8 +14,10 @@ use engine::event::Event;
 use engine::names::{MessageId, Mnemonic, Queue};
 use jiff::Timestamp;
 
+use crate::confirm::YesArg;
 use crate::settings::catalogue::Language;
 
+pub(crate) use halts::{ParticipantCommand, QueuePause, QueueResume};
 pub(crate) use keys::{CurveName, Keys, KeysCsr, KeysNew, KeysShow, MasterKeyCommand};
 pub(crate) use registry::{Registry, RouteCommand, RouteExplain};
 
@@ -51,6 +54,9 @@ pub(crate) enum Command {
     /// Waiting messages
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Participants: suspend one, resume it
+    #[command(subcommand)]
+    Participant(ParticipantCommand),
     /// The whole story of a message
     Trace(Trace),
     /// Messages that a person must decide about
@@ -88,6 +94,8 @@ pub(crate) enum ClockCommand {
         /// The time that it is (RFC 3339), from elsewhere than this machine; the clock must agree to ten minutes
         #[arg(value_name = "TIME")]
         time: Timestamp,
+        #[command(flatten)]
+        yes: YesArg,
     },
 }
 
@@ -175,8 +183,12 @@ pub(crate) struct Sandbox {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
-    /// All queues that have messages
+    /// All queues that have messages or are paused
     List(OutputArg),
+    /// Hand nothing out of a queue, or send nothing to an upstream, until it is resumed; messages are accepted and wait
+    Pause(QueuePause),
+    /// Let a paused queue's messages go again
+    Resume(QueueResume),
     /// The messages of one queue in their order
     Show {
         /// MUN001/requests, MUN001/responses, MUN001/responses/NODE, MUN001/status or upstream/federal
@@ -206,6 +218,8 @@ pub(crate) enum Quarantine {
     Retry {
         #[arg(required = true, value_name = "ID", value_parser = message_id)]
         ids: Vec<MessageId>,
+        #[command(flatten)]
+        yes: YesArg,
     },
     /// Reject for good; the sender gets a notice with the reason
     Reject {
@@ -214,6 +228,8 @@ pub(crate) enum Quarantine {
         /// What the sender is told, at most 500 characters
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        yes: YesArg,
     },
 }
 
@@ -249,6 +265,8 @@ pub(crate) struct JournalAcknowledge {
     /// What is known about it, for the journal
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) yes: YesArg,
 }
 
 #[derive(Debug, Args)]
@@ -373,6 +391,8 @@ pub(crate) enum BackupCommand {
         /// The data directory; the configured one without it
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        yes: YesArg,
     },
     /// After a restoration: let messages go to upstreams again, when it is sure that the old gateway does not run
     ResumeUpstream {
@@ -383,6 +403,8 @@ pub(crate) enum BackupCommand {
         /// What is known about it, for the journal
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        yes: YesArg,
     },
 }
 
@@ -415,12 +437,16 @@ pub(crate) enum RetentionCommand {
         /// Why, for the act
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        yes: YesArg,
     },
     /// Approve the proposal of somebody else: it is carried out at once and cannot be undone
     Approve {
         /// Number of the proposal
         #[arg(value_name = "PROPOSAL")]
         id: u64,
+        #[command(flatten)]
+        yes: YesArg,
     },
     /// Reject the proposal of somebody else
     Reject {
@@ -430,6 +456,8 @@ pub(crate) enum RetentionCommand {
         /// Why, for the journal
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        yes: YesArg,
     },
     /// Withdraw one's own proposal
     Withdraw {
@@ -439,6 +467,8 @@ pub(crate) enum RetentionCommand {
         /// Why, for the journal
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        yes: YesArg,
     },
 }
 
@@ -463,7 +493,10 @@ impl std::str::FromStr for Before {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Index {
     /// Build the index anew from the journal; the gateway must be stopped
-    Rebuild,
+    Rebuild {
+        #[command(flatten)]
+        yes: YesArg,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Args)]

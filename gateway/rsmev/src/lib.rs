@@ -12,6 +12,7 @@ mod build;
 mod check;
 mod cli;
 mod commands;
+mod confirm;
 mod credentials;
 mod data_dir;
 mod descriptors;
@@ -85,6 +86,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Registry(command) => commands::registry::run(command, &settings()?, out),
         Command::Route(command) => commands::route::run(command, &settings()?, out),
         Command::Queue(command) => commands::queue::run(command, &settings()?, out),
+        Command::Participant(command) => commands::halts::participant(command, &settings()?, out),
         Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),
         Command::Quarantine(command) => commands::quarantine::run(command, &settings()?, out),
         Command::Backup(command) => commands::backup::run(command, &cli.config, out),

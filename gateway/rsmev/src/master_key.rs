@@ -118,8 +118,14 @@ pub(crate) fn run(
                 Output::Table => out.line(format_args!("{file}: master key {fingerprint}"))?,
             }
         }
-        MasterKeyCommand::Rotate { to } => {
+        MasterKeyCommand::Rotate { to, yes } => {
             let file = to.canonicalize().map_err(|error| Failure::file(to, error))?;
+            yes.confirm(|| {
+                let file = file.display();
+                Ok(format!(
+                    "wrap the gateway's data keys under the master key in {file}; from then on the present one opens nothing"
+                ))
+            })?;
             let store = Store::open(&settings()?)?;
             let rotated = store.ask::<Rotated>(Request::RotateMasterKey { file });
             store.close();

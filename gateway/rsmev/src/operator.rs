@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use engine::command::{QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange};
+use engine::command::{Halting, QuarantineDecision, Quarantined, QueueStatus, QueuedMessage, RegistryChange};
 use engine::event::Person;
-use engine::names::{MessageId, Queue};
+use engine::names::{MessageId, Mnemonic, Queue};
 use engine::registry::RegistryContent;
-use engine::{BackupMade, DestructionStatus, Engine, View};
+use engine::{BackupMade, DestructionStatus, Engine, Halts, View};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -112,6 +112,32 @@ pub(crate) enum Request {
         /// File of the new one.
         file: PathBuf,
     },
+    /// What stands still.
+    Halts,
+    /// A participant's calls are to be refused.
+    SuspendParticipant {
+        /// Which.
+        participant: Mnemonic,
+        /// The person's words.
+        reason: String,
+    },
+    /// They are to be answered again.
+    ResumeParticipant {
+        /// Which.
+        participant: Mnemonic,
+    },
+    /// Nothing is to be handed out of a queue.
+    PauseQueue {
+        /// Which.
+        queue: Queue,
+        /// The person's words.
+        reason: String,
+    },
+    /// It is to be handed out again.
+    ResumeQueue {
+        /// Which.
+        queue: Queue,
+    },
     /// The registry's content.
     Registry,
     /// Sequence number of the journal's last record.
@@ -206,6 +232,7 @@ impl Request {
             | Self::Trace { .. }
             | Self::Quarantine
             | Self::Destructions
+            | Self::Halts
             | Self::Registry
             | Self::RegistryFiles
             | Self::JournalEnd => Right::Look,
@@ -222,6 +249,10 @@ impl Request {
             | Self::BackupEnd { .. }
             | Self::ResumeUpstream { .. }
             | Self::RotateMasterKey { .. }
+            | Self::SuspendParticipant { .. }
+            | Self::ResumeParticipant { .. }
+            | Self::PauseQueue { .. }
+            | Self::ResumeQueue { .. }
             | Self::JournalVerified { .. } => Right::Of(Role::Operator),
             Self::RegistryApply { .. } => Right::Of(Role::Registrar),
         }
@@ -234,6 +265,7 @@ impl Request {
             | Self::Queue { .. }
             | Self::Quarantine
             | Self::Destructions
+            | Self::Halts
             | Self::Registry
             | Self::RegistryFiles => true,
             Self::Trace { .. }
@@ -249,6 +281,10 @@ impl Request {
             | Self::AcknowledgeCut { .. }
             | Self::AcceptClock { .. }
             | Self::RotateMasterKey { .. }
+            | Self::SuspendParticipant { .. }
+            | Self::ResumeParticipant { .. }
+            | Self::PauseQueue { .. }
+            | Self::ResumeQueue { .. }
             | Self::JournalEnd
             | Self::JournalVerified { .. }
             | Self::RegistryApply { .. } => false,
@@ -262,6 +298,7 @@ pub(crate) trait Look {
     fn queue(&self, queue: &Queue, limit: usize) -> Result<Vec<QueuedMessage>, String>;
     fn quarantine(&self) -> Result<Vec<Quarantined>, String>;
     fn destructions(&self) -> Result<Vec<DestructionStatus>, String>;
+    fn halts(&self) -> Halts;
     fn registry(&self) -> RegistryContent;
     fn blob(&self, hash: &str) -> io::Result<Vec<u8>>;
 }
@@ -283,6 +320,10 @@ impl Look for Engine {
         Ok(self.destructions())
     }
 
+    fn halts(&self) -> Halts {
+        self.registry().halts().clone()
+    }
+
     fn registry(&self) -> RegistryContent {
         self.registry().content().clone()
     }
@@ -293,6 +334,10 @@ impl Look for Engine {
 }
 
 impl Look for View {
+    fn halts(&self) -> Halts {
+        self.registry().halts().clone()
+    }
+
     fn queues(&self) -> Result<Vec<QueueStatus>, String> {
         self.queues().map_err(text)
     }
@@ -334,6 +379,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         }
         Request::Quarantine => at.quarantine().and_then(to_json),
         Request::Destructions => at.destructions().and_then(to_json),
+        Request::Halts => to_json(at.halts()),
         Request::Registry => to_json(at.registry()),
         Request::RegistryFiles => {
             let content = at.registry();
@@ -356,6 +402,10 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         | Request::AcknowledgeCut { .. }
         | Request::AcceptClock { .. }
         | Request::RotateMasterKey { .. }
+        | Request::SuspendParticipant { .. }
+        | Request::ResumeParticipant { .. }
+        | Request::PauseQueue { .. }
+        | Request::ResumeQueue { .. }
         | Request::JournalEnd
         | Request::JournalVerified { .. }
         | Request::RegistryApply { .. } => Err("this needs more than a look at the store".to_owned()),
@@ -370,8 +420,17 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         | Request::Queue { .. }
         | Request::Quarantine
         | Request::Destructions
+        | Request::Halts
         | Request::Registry
         | Request::RegistryFiles => look(engine, &request),
+        Request::SuspendParticipant { participant, reason } => {
+            halt(engine, Halting::Suspend { participant, reason }, person).await
+        }
+        Request::ResumeParticipant { participant } => {
+            halt(engine, Halting::ResumeParticipant(participant), person).await
+        }
+        Request::PauseQueue { queue, reason } => halt(engine, Halting::Pause { queue, reason }, person).await,
+        Request::ResumeQueue { queue } => halt(engine, Halting::ResumeQueue(queue), person).await,
         Request::BackupBegin => to_json(engine.begin_backup().await.map_err(text)?),
         Request::BackupGoesOn { hold } => to_json(engine.go_on_with_backup(hold)),
         Request::BackupMade { hold, made } => to_json(engine.vouch_for_backup(hold, made, by).await.map_err(text)?),
@@ -432,6 +491,10 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
             to_json(engine.apply_registry(change, by).await.map_err(text)?)
         }
     }
+}
+
+async fn halt(engine: &Engine, what: Halting, person: &Person) -> Result<Value, String> {
+    to_json(engine.halt(what, person).await.map_err(text)?)
 }
 
 /// Whoever asks: what does not compile, has a DTD or leads out of its folder never reaches the doors.

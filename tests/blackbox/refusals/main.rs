@@ -10,6 +10,7 @@ mod content;
 mod identifiers;
 mod rates;
 mod signatures;
+mod suspended;
 
 use emulator::{Fault, Participant, SignedCall};
 use harness::Region;

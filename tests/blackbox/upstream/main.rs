@@ -8,6 +8,7 @@ mod attempts;
 mod common;
 mod links;
 mod outage;
+mod paused;
 mod pulling;
 mod rulings;
 mod tls;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use engine::Engine;
+use engine::names::Queue;
+use engine::{Engine, Halt};
 use gost::Certificate;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -79,7 +80,11 @@ impl Readiness {
             .unwrap_or(conditions.len());
         conditions.insert(clock, self.key());
         let ready = conditions.iter().all(|condition| condition.ok);
-        conditions.extend(self.links.iter().map(|link| Condition::from(link.status())));
+        let registry = self.engine.registry();
+        conditions.extend(self.links.iter().map(|link| {
+            let paused = registry.halts().paused(&Queue::Upstream(link.name().clone()));
+            Condition::from(link.status()).held_by(paused)
+        }));
         conditions.extend(self.engine.upstream_hold().map(|hold| Condition {
             name: "restored".to_owned(),
             ok: false,
@@ -169,6 +174,30 @@ impl Readiness {
     }
 }
 
+impl Condition {
+    /// A person keeps messages from going there, however the link is.
+    fn held_by(self, paused: Option<&Halt>) -> Self {
+        let Some(paused) = paused else { return self };
+        let pause = format!("nothing is sent there: its queue is paused {paused}");
+        let resume = format!("when it may go on: rsmev queue resume {}", self.name);
+        let (since, message, remedy) = match self.ok {
+            true => (paused.since, pause, resume),
+            false => (
+                self.since,
+                format!("{}; {pause}", self.message),
+                format!("{}; {resume}", self.remedy),
+            ),
+        };
+        Self {
+            ok: false,
+            since,
+            message,
+            remedy,
+            ..self
+        }
+    }
+}
+
 impl From<forward::LinkStatus> for Condition {
     fn from(link: forward::LinkStatus) -> Self {
         let message = if link.up && link.message.is_empty() {
@@ -196,5 +225,44 @@ impl From<engine::Condition> for Condition {
             message: condition.message,
             remedy: condition.remedy,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::event::Person;
+
+    use super::*;
+
+    #[test]
+    fn a_paused_upstream_is_told_beside_what_is_wrong_with_its_link() {
+        let paused = Halt {
+            since: "2026-11-22T10:00:00Z".parse().unwrap(),
+            by: Person {
+                name: "anna".to_owned(),
+                uid: 1001,
+            },
+            reason: "the bus is being moved".to_owned(),
+        };
+        let link = |ok| Condition {
+            name: "upstream/federal".to_owned(),
+            ok,
+            since: "2026-11-21T10:00:00Z".parse().unwrap(),
+            message: "the link is like that".to_owned(),
+            remedy: "look at it".to_owned(),
+        };
+        let told =
+            "nothing is sent there: its queue is paused since 2026-11-22T10:00:00Z by anna: the bus is being moved";
+        let works = link(true).held_by(Some(&paused));
+        assert_eq!(
+            (works.ok, works.since, works.message.as_str()),
+            (false, paused.since, told)
+        );
+        assert!(works.remedy.contains("rsmev queue resume upstream/federal"));
+        let down = link(false).held_by(Some(&paused));
+        assert_eq!((down.ok, down.since), (false, link(false).since));
+        assert_eq!(down.message, format!("the link is like that; {told}"));
+        assert!(down.remedy.starts_with("look at it; "));
+        assert!(link(true).held_by(None).ok);
     }
 }

@@ -164,15 +164,26 @@ mod tests {
         );
         let none = Rights::Roles(Vec::new());
         let told = none.refusal(Right::Of(Role::Operator), &groups()).unwrap();
-        assert!(told.ends_with("members of the group ops have (you have none)"), "{told}");
+        assert!(
+            told.ends_with("members of the group ops have (you have none)"),
+            "{told}"
+        );
     }
 
     #[test]
     fn only_where_no_group_exists_everybody_has_all_roles() {
         let (absent, untold, there) = (Found::Absent, Found::Untold, Found::As(group(1)));
         assert_eq!(Rights::among(&[group(9)], [absent; 3]), Rights::All);
-        for found in [[there, absent, absent], [untold, absent, absent], [absent, absent, there]] {
-            assert_eq!(Rights::among(&[group(9)], found), Rights::Roles(Vec::new()), "{found:?}");
+        for found in [
+            [there, absent, absent],
+            [untold, absent, absent],
+            [absent, absent, there],
+        ] {
+            assert_eq!(
+                Rights::among(&[group(9)], found),
+                Rights::Roles(Vec::new()),
+                "{found:?}"
+            );
         }
         assert_eq!(Found::of("root"), Found::As(group(0)));
         assert_eq!(Found::of("there is no such group"), Found::Absent);

@@ -221,7 +221,9 @@ mod tests {
     #[test]
     fn accounts_decide_who_may_administer_and_what() {
         let nobody = User::from_name("nobody").unwrap().expect("every machine has it");
-        let its_group = nix::unistd::Group::from_gid(nobody.gid).unwrap().expect("it has a name");
+        let its_group = nix::unistd::Group::from_gid(nobody.gid)
+            .unwrap()
+            .expect("it has a name");
         let access = |group, auditor: &str| Access {
             group,
             roles: RoleGroups {
@@ -236,7 +238,10 @@ mod tests {
             Some(Rights::Roles(vec![Role::Auditor])),
             "the group of its account"
         );
-        assert_eq!(access(nobody.gid, "root").rights(nobody.uid), Some(Rights::Roles(Vec::new())));
+        assert_eq!(
+            access(nobody.gid, "root").rights(nobody.uid),
+            Some(Rights::Roles(Vec::new()))
+        );
         let other = access(Gid::from_raw(nobody.gid.as_raw() ^ 1), &its_group.name);
         assert_eq!(other.rights(nobody.uid), None);
         let without_account = Uid::from_raw(4_000_000_001);

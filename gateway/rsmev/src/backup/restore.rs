@@ -11,6 +11,7 @@ use super::manifest::Entry;
 use super::root::{Owner, Root, parted};
 use super::{NOT_IN_IT, summary, verify};
 use crate::cli::BackupPlace;
+use crate::confirm::YesArg;
 use crate::failure::Failure;
 use crate::output::Out;
 
@@ -21,11 +22,12 @@ const HEADER: &str = "FORMAT";
 const FOLDERS: [&str; 4] = ["journal", "spool", "snapshot", "registry"];
 
 /// Carries the command out.
-pub(crate) fn run(place: &BackupPlace, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(place: &BackupPlace, data_dir: &Path, yes: YesArg, out: &mut Out) -> Result<(), Failure> {
     let folder = Folder::open(&place.dir)?;
     let (found, signer) = verify::open(&folder, place)?;
     let manifest = &found.manifest;
     let (target, owner) = target(data_dir)?;
+    yes.confirm(|| Ok(format!("fill {} with {}", data_dir.display(), summary(manifest))))?;
     let (headers, files): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| file.path == HEADER);
     for name in FOLDERS {
         let made = target.make_folders(name, owner);

@@ -7,7 +7,11 @@ use crate::settings::Inspection;
 pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
     let key = |role: Role| format!("admin.roles.{}", role.as_str());
     let named = Role::ALL.map(|role| Some((role, inspection.text(&key(role))?)));
-    let found: Vec<_> = named.into_iter().flatten().map(|(role, group)| (role, group, Found::of(group))).collect();
+    let found: Vec<_> = named
+        .into_iter()
+        .flatten()
+        .map(|(role, group)| (role, group, Found::of(group)))
+        .collect();
     if found.len() < Role::ALL.len() {
         return;
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::OutputArg;
+use crate::confirm::YesArg;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
@@ -38,6 +39,8 @@ pub(crate) enum MasterKeyCommand {
         /// File of the new key, which the gateway must be able to read
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
+        #[command(flatten)]
+        yes: YesArg,
     },
 }
 

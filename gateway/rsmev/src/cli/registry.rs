@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use engine::names::{KindName, Party};
 
 use super::OutputArg;
+use crate::confirm::YesArg;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Registry {
@@ -17,6 +18,8 @@ pub(crate) enum Registry {
         /// Also remove what the files do not name
         #[arg(long)]
         prune: bool,
+        #[command(flatten)]
+        yes: YesArg,
     },
     /// Show what applying the files would add, change and remove; nothing is changed
     Diff {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use engine::names::Queue;
 use jiff::Timestamp;
 
-use super::ask;
+use super::halts::waiting;
 use crate::backup;
 use crate::cli::BackupCommand;
 use crate::failure::Failure;
@@ -12,6 +13,7 @@ use crate::operator::Request;
 use crate::output::Out;
 use crate::settings::Settings;
 use crate::settings::units::count;
+use crate::store::Store;
 
 /// Carries the command out. A backup is verified without a configuration.
 pub(crate) fn run(command: &BackupCommand, config: &Path, out: &mut Out) -> Result<(), Failure> {
@@ -21,20 +23,22 @@ pub(crate) fn run(command: &BackupCommand, config: &Path, out: &mut Out) -> Resu
             backup::create::run(&Settings::load(config)?, dir, keep, out)
         }
         BackupCommand::Verify(place) => backup::verify::run(place, out),
-        BackupCommand::Restore { place, data_dir } => {
+        BackupCommand::Restore { place, data_dir, yes } => {
             let data_dir = match data_dir {
                 Some(data_dir) => data_dir.clone(),
                 None => Settings::load(config)?.node.data_dir,
             };
-            backup::restore::run(place, &data_dir, out)
+            backup::restore::run(place, &data_dir, *yes, out)
         }
-        BackupCommand::ResumeUpstream { lost_at, reason } => {
+        BackupCommand::ResumeUpstream { lost_at, reason, yes } => {
             let request = Request::ResumeUpstream {
                 lost: lost_at.unwrap_or_else(Timestamp::now),
                 reason: reason.clone(),
             };
-            let doubtful: u64 = serde_json::from_value(ask(&Settings::load(config)?, request)?)
-                .map_err(|error| Failure::refused(error.to_string()))?;
+            let store = Store::open(&Settings::load(config)?)?;
+            let resumed = yes.confirm(|| will_resume(&store)).and_then(|()| store.ask(request));
+            store.close();
+            let doubtful: u64 = resumed?;
             out.line("Messages go to upstreams again, under the identifiers that were used before.")?;
             if doubtful > 0 {
                 out.line(format_args!(
@@ -45,4 +49,12 @@ pub(crate) fn run(command: &BackupCommand, config: &Path, out: &mut Out) -> Resu
             Ok(())
         }
     }
+}
+
+fn will_resume(store: &Store) -> Result<String, Failure> {
+    let waiting = waiting(store, |queue| matches!(queue, Queue::Upstream(_)))?;
+    Ok(format!(
+        "let {} go to upstreams; if the old gateway still runs, upstreams get messages from two",
+        count(waiting, "message")
+    ))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use journal::disk::RealDisk;
 
 use crate::cli::Index;
+use crate::confirm::YesArg;
 use crate::failure::Failure;
 use crate::output::Out;
 use crate::settings::Settings;
@@ -15,16 +16,22 @@ use engine::Rebuilt;
 /// Carries the command out.
 pub(crate) fn run(command: &Index, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Index::Rebuild => rebuild(settings, out),
+        Index::Rebuild { yes } => rebuild(settings, *yes, out),
     }
 }
 
-fn rebuild(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
+fn rebuild(settings: &Settings, yes: YesArg, out: &mut Out) -> Result<(), Failure> {
     if UnixStream::connect(&settings.admin.socket).is_ok() {
         return Err(Failure::refused(
             "the gateway is running; stop it first. It builds its index anew by itself whenever it has to",
         ));
     }
+    yes.confirm(|| {
+        let dir = settings.node.data_dir.display();
+        Ok(format!(
+            "throw the index in {dir} away and build it anew from the journal; the gateway cannot start meanwhile"
+        ))
+    })?;
     store::become_owner(&settings.node.data_dir)?;
     let begun = Instant::now();
     let Rebuilt { last_seq, cuts } = engine::rebuild_index(&settings.engine(), RealDisk::shared())

@@ -43,6 +43,9 @@ pub(crate) fn run(command: &Journal, config: &Path, out: &mut Out) -> Result<(),
             verify(arguments, &folder, &given, settings.as_ref(), out)
         }
         Journal::Acknowledge(arguments) => {
+            arguments.yes.confirm(|| {
+                Ok("note in the journal that its cut is known, so that /ready is in order again and nobody is reminded of it")
+            })?;
             let reason = arguments.reason.clone();
             let noted = super::ask(&Settings::load(config)?, Request::AcknowledgeCut { reason })?;
             let noted: NotedCut = serde_json::from_value(noted).map_err(|error| Failure::refused(error.to_string()))?;

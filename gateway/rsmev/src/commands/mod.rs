@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod clock;
+pub(crate) mod halts;
 pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod quarantine;

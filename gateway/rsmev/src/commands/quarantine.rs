@@ -10,14 +10,30 @@ use crate::failure::Failure;
 use crate::operator::{Decided, Request};
 use crate::output::{Out, Table, remark};
 use crate::settings::Settings;
+use crate::settings::units::count;
 
 /// Carries the command out.
 pub(crate) fn run(command: &Quarantine, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     match command {
         Quarantine::List(output) => present(ask(settings, Request::Quarantine)?, output.output, out, list),
-        Quarantine::Retry { ids } => decide(settings, ids, None, "will be tried again", out),
-        Quarantine::Reject { ids, reason } => decide(settings, ids, Some(reason.clone()), "rejected", out),
+        Quarantine::Retry { ids, yes } => {
+            yes.confirm(|| Ok(format!("try {} in quarantine again", messages(ids))))?;
+            decide(settings, ids, None, "will be tried again", out)
+        }
+        Quarantine::Reject { ids, reason, yes } => {
+            yes.confirm(|| {
+                Ok(format!(
+                    "reject {} in quarantine for good, and tell the senders: {reason}",
+                    messages(ids)
+                ))
+            })?;
+            decide(settings, ids, Some(reason.clone()), "rejected", out)
+        }
     }
+}
+
+fn messages(ids: &[MessageId]) -> String {
+    count(ids.len() as u64, "message")
 }
 
 #[derive(Deserialize)]

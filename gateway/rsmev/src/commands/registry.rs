@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use engine::Halts;
 use engine::command::RegistryDiff;
 use engine::names::UpstreamName;
 use engine::registry::{Condition, May, RegistryContent, Scope, Test};
@@ -10,8 +11,10 @@ use gost::Certificate;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::halts::{halts_if_told, shown};
 use super::{ask, or_dash, present};
 use crate::cli::{Output, Registry};
+use crate::confirm::YesArg;
 use crate::failure::Failure;
 use crate::operator::{Blobs, RegistryFiles, Request};
 use crate::output::{Out, Table, remark};
@@ -26,7 +29,7 @@ const UNCONFIGURED: &str = "is not configured; what is routed to it waits until 
 /// Carries the command out.
 pub(crate) fn run(command: &Registry, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Registry::Apply { paths, prune } => apply(settings, paths, *prune, out),
+        Registry::Apply { paths, prune, yes } => apply(settings, paths, (*prune, *yes), out),
         Registry::Diff { paths, prune, output } => diff(settings, paths, *prune, output.output, out),
         Registry::Lint {
             paths,
@@ -41,7 +44,7 @@ pub(crate) fn run(command: &Registry, settings: &Settings, out: &mut Out) -> Res
                 None => ask(settings, Request::Registry)?,
             };
             present(content, output.output, out, |content: RegistryContent, out| {
-                show(&content, out)
+                show(&content, &halts_if_told(settings), out)
             })
         }
     }
@@ -65,11 +68,11 @@ fn kept(settings: &Settings) -> Result<Option<RegistryContent>, Failure> {
     }
 }
 
-fn apply(settings: &Settings, paths: &[PathBuf], prune: bool, out: &mut Out) -> Result<(), Failure> {
+fn apply(settings: &Settings, paths: &[PathBuf], (prune, yes): (bool, YesArg), out: &mut Out) -> Result<(), Failure> {
     // Read first what only the caller may be able to read: opening the store may change who we are.
     let alone = registry_file::read(paths)?;
     let store = Store::open(settings)?;
-    let applied = apply_to(settings, &store, alone, prune);
+    let applied = apply_to(settings, &store, alone, (prune, yes));
     store.close();
     list_changes(&applied?, out)
 }
@@ -95,7 +98,7 @@ fn apply_to(
     settings: &Settings,
     store: &Store,
     read: registry_file::Collected,
-    prune: bool,
+    (prune, yes): (bool, YesArg),
 ) -> Result<RegistryDiff, Failure> {
     let current = if prune {
         RegistryContent::default()
@@ -106,6 +109,16 @@ fn apply_to(
     for name in unconfigured(settings, &content) {
         remark(format_args!("warning: upstream {name} {UNCONFIGURED}"));
     }
+    yes.confirm(|| {
+        let before = store.ask(Request::Registry)?;
+        let (_, diff) = engine::preview(&before, content.clone(), prune);
+        Ok(format!(
+            "add {}, change {} and remove {} in the registry (`rsmev registry diff` shows which)",
+            count(diff.added.len() as u64, "item"),
+            diff.changed.len(),
+            diff.removed.len()
+        ))
+    })?;
     store.ask(Request::RegistryApply {
         content,
         prune,
@@ -293,8 +306,8 @@ fn export(settings: &Settings, dir: Option<&Path>, out: &mut Out) -> Result<(), 
     Ok(())
 }
 
-fn show(content: &RegistryContent, out: &mut Out) -> Result<(), Failure> {
-    let mut participants = Table::new(&["PARTICIPANT", "NAME", "ОКТМО", ">CERTIFICATES", "FROM"]);
+fn show(content: &RegistryContent, halts: &Halts, out: &mut Out) -> Result<(), Failure> {
+    let mut participants = Table::new(&["PARTICIPANT", "NAME", "ОКТМО", ">CERTIFICATES", "FROM", "SUSPENDED"]);
     for participant in content.participants.values() {
         let from = if participant.addresses.is_empty() {
             "anywhere".to_owned()
@@ -307,6 +320,7 @@ fn show(content: &RegistryContent, out: &mut Out) -> Result<(), Failure> {
             or_dash(participant.oktmo.clone()),
             participant.certificates.len().to_string(),
             from,
+            or_dash(halts.suspended(&participant.mnemonic).map(shown)),
         ]);
     }
     let mut kinds = Table::new(&["KIND", "NAMESPACE", "REQUEST", "RESPONSE", "SCOPE", "SCHEMA"]);

@@ -22,7 +22,16 @@ pub(crate) fn run(command: &RetentionCommand, settings: &Settings, out: &mut Out
             before,
             unshipped,
             reason,
+            yes,
         } => {
+            yes.confirm(|| {
+                let archive = if *unshipped { ", also those that the archive does not have" } else { "" };
+                Ok(format!(
+                    "propose to destroy the journal's segments that are wholly older than {}{archive}; nothing is destroyed \
+                     before somebody else approves it",
+                    moment(before.0)
+                ))
+            })?;
             let request = Request::ProposeDestruction {
                 before: before.0,
                 unshipped: *unshipped,
@@ -36,7 +45,18 @@ pub(crate) fn run(command: &RetentionCommand, settings: &Settings, out: &mut Out
                 proposed.id
             ))?)
         }
-        RetentionCommand::Approve { id } => {
+        RetentionCommand::Approve { id, yes } => {
+            yes.confirm(|| {
+                let proposed: Vec<DestructionStatus> = read(ask_running(settings, Request::Destructions)?)?;
+                Ok(match proposed.iter().find(|proposed| proposed.id == *id) {
+                    Some(proposed) => format!(
+                        "destroy {}, as {} proposed; it cannot be undone",
+                        extent(&proposed.destruction),
+                        proposed.destruction.by
+                    ),
+                    None => format!("approve proposal {id}, which there is not"),
+                })
+            })?;
             let act: Act = read(ask_running(settings, Request::ApproveDestruction { id: *id })?)?;
             Ok(out.line(format_args!(
                 "Approved: {} will be destroyed, as {} proposed; the act is in the journal. `rsmev retention show` tells when \
@@ -45,7 +65,8 @@ pub(crate) fn run(command: &RetentionCommand, settings: &Settings, out: &mut Out
                 act.destruction.by
             ))?)
         }
-        RetentionCommand::Reject { id, reason } | RetentionCommand::Withdraw { id, reason } => {
+        RetentionCommand::Reject { id, reason, yes } | RetentionCommand::Withdraw { id, reason, yes } => {
+            yes.confirm(|| Ok(format!("close proposal {id}; nothing is destroyed")))?;
             let request = Request::CloseDestruction {
                 id: *id,
                 reason: reason.clone(),

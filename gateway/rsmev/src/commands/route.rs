@@ -1,10 +1,12 @@
 //! `rsmev route explain`: what becomes of a request, and why, without sending it.
 
+use engine::Halts;
 use engine::command::{NoRecipient, PayloadRoot, Refusal, RoutingFacts};
-use engine::names::{KindName, Party};
+use engine::names::{KindName, Party, Queue};
 use engine::registry::{Direction, May, Registry, Route};
 use serde::Serialize;
 
+use super::halts::{halts_if_told, shown};
 use super::registry::current;
 use crate::cli::{Output, RouteCommand, RouteExplain};
 use crate::failure::Failure;
@@ -27,6 +29,8 @@ struct Explained {
     routes: Vec<Tried>,
     /// Who gets it.
     recipient: Option<Party>,
+    /// Why it has to wait there, though nothing is wrong.
+    waits: Vec<String>,
     /// Why nobody gets it.
     refusal: Option<String>,
     remedy: Option<String>,
@@ -45,7 +49,8 @@ struct Tried {
 /// Carries the command out.
 pub(crate) fn run(command: &RouteCommand, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     let RouteCommand::Explain(arguments) = command;
-    let explained = explain(arguments, &Registry::new(current(settings)?))?;
+    let registry = Registry::new(current(settings)?).with_halts(halts_if_told(settings));
+    let explained = explain(arguments, &registry)?;
     match arguments.output.output {
         Output::Json => out.json(&explained)?,
         Output::Table => show(&explained, out)?,
@@ -97,7 +102,14 @@ fn explain(arguments: &RouteExplain, registry: &Registry) -> Result<Explained, F
         Some((kind, Direction::Request)) => Some(kind),
         _ => None,
     };
-    let admitted = registry.admit(&arguments.from, &root, &facts).map(|(_, to)| to);
+    let halted = match &arguments.from {
+        Party::Participant(sender) => registry.halts().suspended(sender).map(|_| sender),
+        _ => None,
+    };
+    let admitted = match halted {
+        Some(sender) => Err(Refusal::Suspended(sender.clone())),
+        None => registry.admit(&arguments.from, &root, &facts).map(|(_, to)| to),
+    };
     let mut routes = Vec::new();
     for route in kind.into_iter().flat_map(|kind| registry.routes(&kind.name)) {
         let tried = tried(route, &facts);
@@ -114,11 +126,29 @@ fn explain(arguments: &RouteExplain, registry: &Registry) -> Result<Explained, F
         routes,
         refusal: refused.map(ToString::to_string),
         remedy: refused.and_then(|refusal| remedy(refusal, arguments.payload.is_some())),
+        waits: admitted
+            .as_ref()
+            .map_or_else(|_| Vec::new(), |to| waits(to, registry.halts())),
         recipient: admitted.ok(),
         from: arguments.from.clone(),
         namespace: root.namespace,
         local: root.local,
     })
+}
+
+/// Why a request has to wait for who gets it.
+fn waits(to: &Party, halts: &Halts) -> Vec<String> {
+    let queue = match to {
+        Party::Participant(owner) => Queue::Requests(owner.clone()),
+        Party::Upstream(name) => Queue::Upstream(name.clone()),
+        Party::Gateway => return Vec::new(),
+    };
+    let suspended = queue.owner().and_then(|owner| Some((owner, halts.suspended(owner)?)));
+    let suspended = suspended.map(|(owner, halt)| format!("{owner} is suspended {}", shown(halt)));
+    let paused = halts
+        .paused(&queue)
+        .map(|halt| format!("{queue} is paused {}", shown(halt)));
+    suspended.into_iter().chain(paused).collect()
 }
 
 fn tried(route: &Route, facts: &RoutingFacts) -> Tried {
@@ -141,6 +171,7 @@ fn remedy(refusal: &Refusal, has_payload: bool) -> Option<String> {
         format!("If it should: a [[grant]] with {key} = \"{name}\", kind = \"{kind}\", may = [\"{may}\"].")
     };
     Some(match refusal {
+        Refusal::Suspended(sender) => format!("When it may call again: rsmev participant resume {sender}"),
         Refusal::UnknownKind { namespace, local } => {
             format!("If it should be known: a [[kind]] with namespace = {namespace:?}, request = {local:?}.")
         }
@@ -202,7 +233,12 @@ fn show(explained: &Explained, out: &mut Out) -> Result<(), Failure> {
         }
     }
     match (&explained.recipient, &explained.refusal) {
-        (Some(recipient), _) => out.line(format_args!("It goes to {recipient}."))?,
+        (Some(recipient), _) => {
+            out.line(format_args!("It goes to {recipient}."))?;
+            for why in &explained.waits {
+                out.line(format_args!("It waits there: {why}."))?;
+            }
+        }
         (None, refusal) => {
             out.line(format_args!(
                 "It is refused: {}.",

@@ -128,6 +128,14 @@ pub(super) const QUARANTINE_DEPTH: Entry = Entry::gauge("rsmev_quarantine_depth"
     .help("Messages that a person must decide about")
     .act("Above 0: `rsmev quarantine list`, then `retry` or `reject`.")
     .contract();
+pub(super) const QUEUE_PAUSED: Entry<1> = Entry::gauge("rsmev_queue_paused", "0 or 1", [QUEUE])
+    .help("Whether an operator has paused the queue; of a participant's node queues one is enough")
+    .act("1: nothing goes out of it until `rsmev queue resume QUEUE`; `rsmev queue list` tells who, when and why.");
+pub(super) const PARTICIPANT_SUSPENDED: Entry<1> = Entry::gauge("rsmev_participant_suspended", "0 or 1", [PARTICIPANT])
+    .help("Whether an operator has suspended the participant")
+    .act(
+        "1: its calls are refused until `rsmev participant resume`; `rsmev participant list` tells who, when and why.",
+    );
 
 pub(super) const COMMIT_SECONDS: Entry = Entry::histogram("rsmev_commit_seconds", "seconds", [])
     .help("From the beginning of a batch until it was durable")
@@ -298,6 +306,8 @@ pub(crate) fn rows() -> Vec<Row> {
         QUEUE_OLDEST.row(),
         LEASES.row(),
         QUARANTINE_DEPTH.row(),
+        QUEUE_PAUSED.row(),
+        PARTICIPANT_SUSPENDED.row(),
         UPSTREAM_UP.row(),
         UPSTREAM_LAG.row(),
         UPSTREAM_HELD.row(),

@@ -51,6 +51,7 @@ impl Sources {
         let mut families = self.ready();
         families.extend(self.messages());
         families.extend(self.queues());
+        families.extend(self.halts());
         families.extend(self.storage());
         families.extend(self.door());
         families.extend(self.upstreams());
@@ -127,11 +128,7 @@ impl Sources {
         let now = self.engine.now();
         let mut queues: BTreeMap<String, (u64, f64)> = self.known_queues();
         for status in &gauges.queues {
-            // Node sub-queues are summed: their names come from the wire.
-            let name = match &status.queue {
-                Queue::Responses(owner, Some(_)) => Queue::Responses(owner.clone(), None).to_string(),
-                queue => queue.to_string(),
-            };
+            let name = label(&status.queue);
             let waits = status
                 .oldest
                 .map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
@@ -150,6 +147,24 @@ impl Sources {
             single(of::LEASES, float(gauges.leases)),
             single(of::QUARANTINE_DEPTH, float(gauges.quarantine)),
         ]
+    }
+
+    /// What operators have brought to a halt.
+    fn halts(&self) -> [MetricFamily; 2] {
+        let registry = self.engine.registry();
+        let halts = registry.halts();
+        let known = self.known_queues().into_keys().map(|queue| (queue, false));
+        let mut queues: BTreeMap<String, bool> = known.collect();
+        queues.extend(halts.queues.keys().map(|queue| (label(queue), true)));
+        let mut paused = Family::new(of::QUEUE_PAUSED);
+        for (queue, so) in &queues {
+            paused.measure([queue], truth(*so));
+        }
+        let mut suspended = Family::new(of::PARTICIPANT_SUSPENDED);
+        for participant in registry.content().participants.keys() {
+            suspended.measure([participant.as_str()], truth(halts.suspended(participant).is_some()));
+        }
+        [paused.done(), suspended.done()]
     }
 
     fn storage(&self) -> Vec<MetricFamily> {
@@ -305,6 +320,14 @@ fn shipping(archive: &Archive) -> [MetricFamily; 3] {
 #[expect(clippy::cast_precision_loss, reason = "seconds until a date")]
 fn moment(at: Option<Timestamp>) -> f64 {
     at.map_or(0.0, |at| at.as_second() as f64)
+}
+
+/// What a queue is called in metrics: node sub-queues are summed, because their names come from the wire.
+fn label(queue: &Queue) -> String {
+    match queue {
+        Queue::Responses(owner, Some(_)) => Queue::Responses(owner.clone(), None).to_string(),
+        queue => queue.to_string(),
+    }
 }
 
 /// Yes and no as Prometheus has them.

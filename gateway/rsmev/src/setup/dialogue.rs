@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, BufRead};
 
+use crate::confirm::said;
 use crate::failure::Failure;
 use crate::output::Out;
 
@@ -92,10 +93,8 @@ impl<'a, R: BufRead> Dialogue<'a, R> {
             return Ok(silent);
         }
         loop {
-            match self.ask(&format!("{text} [y/n]:"))?.to_lowercase().as_str() {
-                "y" | "yes" | "д" | "да" => return Ok(true),
-                "n" | "no" | "н" | "нет" => return Ok(false),
-                _ => {}
+            if let Some(said) = said(&self.ask(&format!("{text} [y/n]:"))?) {
+                return Ok(said);
             }
         }
     }

@@ -3,6 +3,8 @@
 
 mod archive;
 mod configuration;
+mod confirm;
+mod halts;
 mod keys;
 mod master_key;
 mod messages;

@@ -44,12 +44,14 @@ fn groups_give_roles_and_a_refusal_names_what_is_missing() {
     let configuration = read(&place.path("gateway.toml"));
     let nowhere = "there-is-no-such-group";
     let under = |operator: &str, registrar: &str, auditor: &str| {
-        let roles = format!(
-            "roles = {{ operator = \"{operator}\", registrar = \"{registrar}\", auditor = \"{auditor}\" }}\n"
-        );
+        let roles =
+            format!("roles = {{ operator = \"{operator}\", registrar = \"{registrar}\", auditor = \"{auditor}\" }}\n");
         place.write("gateway.toml", &format!("{configuration}{roles}"));
     };
-    place.write("registry.toml", "[[participant]]\nmnemonic = \"MUN001\"\nname = \"A\"\ncertificates = [\"gateway.crt\"]\n");
+    place.write(
+        "registry.toml",
+        "[[participant]]\nmnemonic = \"MUN001\"\nname = \"A\"\ncertificates = [\"gateway.crt\"]\n",
+    );
     let hers = her_group();
     let denied = |arguments: &[&str], role: &str, group: &str| {
         let told = as_anna(&place, arguments).fails(1);
@@ -68,8 +70,14 @@ fn groups_give_roles_and_a_refusal_names_what_is_missing() {
     denied(REGISTER, "registrar", "root");
     place.operate(REGISTER).ok();
     let log = gateway.log();
-    let line = log.lines().find(|line| line.contains("refused a request")).expect("a refusal is logged");
-    assert!(line.contains("registry_apply") && line.contains("registrar") && line.contains("65534"), "{line}");
+    let line = log
+        .lines()
+        .find(|line| line.contains("refused a request"))
+        .expect("a refusal is logged");
+    assert!(
+        line.contains("registry_apply") && line.contains("registrar") && line.contains("65534"),
+        "{line}"
+    );
     let checked = as_anna(&place, &["check"]).stdout;
     let absent = format!("admin.roles.auditor: there is no group {nowhere}");
     assert!(checked.contains(&absent), "{checked}");
@@ -86,7 +94,12 @@ fn groups_give_roles_and_a_refusal_names_what_is_missing() {
 
     under("root", "root", &hers);
     let gateway = place.serve(&[]);
-    for look in [LOOK, &["registry", "show"], &["quarantine", "list"], &["retention", "show"]] {
+    for look in [
+        LOOK,
+        &["registry", "show"],
+        &["quarantine", "list"],
+        &["retention", "show"],
+    ] {
         as_anna(&place, look).ok();
     }
     denied(OPERATE, "operator", "root");
