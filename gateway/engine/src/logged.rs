@@ -11,6 +11,14 @@ logbook::catalogue! {
         "`rsmev journal export --type incident` tells all of them; docs/recovery.md tells what to do.";
     INCIDENT_NOT_JOURNALED = ERROR "incident-not-journaled" [refusal],
         "An incident is in the log alone, because the journal takes nothing now.", "Mend what `/ready` names.";
+    PARTICIPANT_SUSPENDED = INFO "participant-suspended" [participant, by, reason],
+        "An operator suspended a participant: its calls are refused, what is sent to it waits.", "`rsmev participant resume` when it may call again.";
+    PARTICIPANT_RESUMED = INFO "participant-resumed" [participant, by],
+        "An operator let a suspended participant call again.", "Nothing.";
+    QUEUE_PAUSED = INFO "queue-paused" [queue, by, reason],
+        "An operator paused a queue: nothing goes out of it, what comes in waits.", "`rsmev queue resume` when it may go on.";
+    QUEUE_RESUMED = INFO "queue-resumed" [queue, by],
+        "An operator let a paused queue go on.", "Nothing.";
 }
 
 logbook::catalogue! {

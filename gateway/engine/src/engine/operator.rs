@@ -169,8 +169,29 @@ impl Engine {
     /// # Errors
     /// `NotDone` if it is so already, or there is no such participant; `Unavailable`.
     pub async fn halt(&self, what: Halting, by: &Person) -> Result<Halt, Refusal> {
-        let by = by.clone();
-        self.ask(|reply| Command::Halt { what, by, reply }).await
+        let (asked, person) = (what.clone(), by.clone());
+        let halt = self
+            .ask(|reply| Command::Halt {
+                what: asked,
+                by: person,
+                reply,
+            })
+            .await?;
+        match what {
+            Halting::Suspend { participant, reason } => {
+                log!(logged::PARTICIPANT_SUSPENDED, %participant, by = by.name, reason, "a participant is suspended");
+            }
+            Halting::ResumeParticipant(participant) => {
+                log!(logged::PARTICIPANT_RESUMED, %participant, by = by.name, "a participant is resumed");
+            }
+            Halting::Pause { queue, reason } => {
+                log!(logged::QUEUE_PAUSED, %queue, by = by.name, reason, "a queue is paused");
+            }
+            Halting::ResumeQueue(queue) => {
+                log!(logged::QUEUE_RESUMED, %queue, by = by.name, "a queue is resumed");
+            }
+        }
+        Ok(halt)
     }
 
     /// Whether it was the start of this engine that found the journal cut.
