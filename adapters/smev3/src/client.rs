@@ -12,6 +12,7 @@ mod answer;
 mod endpoint;
 mod error;
 pub(crate) mod fuzz_body;
+mod once;
 mod outgoing;
 mod pulled;
 mod seal;
@@ -28,6 +29,7 @@ use gost::Certificate;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BuildError, ClientError, UpstreamFault};
+pub use once::{Answered, NoAnswer, NoConnection, post_once};
 pub use outgoing::{Dispatch, DispatchContent, Outgoing};
 pub use pulled::Pulled;
 pub use transport::{Bounds, Reached};

@@ -3,7 +3,7 @@
 //! [`Emulator`] listens, checks and delivers as the real bus does, strictly: registered certificates, signatures, element
 //! order, identifiers, timestamps. Tests turn its [`Knobs`] while it runs and read its [`Ledger`] afterwards; federal
 //! consumers and providers on the far side of the bus are driven by its methods. [`Participant`] is the near side: a
-//! local system that talks to the gateway, or to the emulator itself.
+//! local system that talks to the gateway, or to the emulator itself; `rsmev probe` is built on it.
 //!
 //! Everything here is written from PROTOCOL alone and shares no envelope code with the gateway: if both were wrong
 //! together, nobody would notice.
@@ -35,6 +35,6 @@ pub use message::{
     Selector,
 };
 pub use participant::{
-    Answer, CallError, DeliveredRequest, DeliveredResponse, Participant, Receipt, SenderProof, SignedCall,
+    Answer, CallError, DeliveredRequest, DeliveredResponse, Participant, Receipt, SenderProof, SignedCall, Signing,
 };
 pub use version::{Operation, Version};

@@ -15,10 +15,11 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::endpoint::Endpoint;
+use super::once::NoConnection;
 
 /// Bounds of a call in time and size.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +86,7 @@ pub(super) struct HttpCall {
     pub(super) body: Bytes,
 }
 
-type Connection = SendRequest<Full<Bytes>>;
+pub(super) type Connection = SendRequest<Full<Bytes>>;
 
 /// The connections to one endpoint.
 pub(super) struct Transport {
@@ -110,7 +111,10 @@ impl Transport {
             let fresh = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect().await.map_err(TransportError::NotSent)?,
+                None => self
+                    .connect()
+                    .await
+                    .map_err(|cause| TransportError::NotSent(cause.to_string()))?,
             };
             match timeout(self.bounds.answer, self.exchange(&mut connection, call)).await {
                 Ok(Ok(answer)) => {
@@ -147,17 +151,22 @@ impl Transport {
     }
 
     fn request(&self, call: &HttpCall) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(call.body.clone()));
+        self.post_of(call.action, &call.content_type, call.body.clone())
+    }
+
+    /// The request of a call.
+    pub(super) fn post_of(&self, action: &str, content_type: &str, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.target.clone();
         let headers = request.headers_mut();
         headers.insert(HOST, self.endpoint.host_header.clone());
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        // Both texts are made by this crate from printable ASCII; a header is left out rather than sent broken.
-        if let Ok(value) = HeaderValue::from_str(&call.content_type) {
+        // Both texts are made by programs from printable ASCII; a header is left out rather than sent broken.
+        if let Ok(value) = HeaderValue::from_str(content_type) {
             headers.insert(CONTENT_TYPE, value);
         }
-        if let Ok(value) = HeaderValue::from_str(&format!("\"{}\"", call.action)) {
+        if let Ok(value) = HeaderValue::from_str(&format!("\"{action}\"")) {
             headers.insert("SOAPAction", value);
         }
         request
@@ -166,7 +175,7 @@ impl Transport {
     /// Asks for the service's description on a connection of its own.
     pub(super) async fn look(&self) -> Result<Reached, String> {
         let since = Instant::now();
-        let mut connection = self.connect().await?;
+        let mut connection = self.connect().await.map_err(|cause| cause.to_string())?;
         let mut request = Request::new(Full::new(Bytes::new()));
         let target = format!("{}?wsdl", self.endpoint.target.path());
         *request.uri_mut() = target.parse().map_err(|_| "the path is unusable".to_owned())?;
@@ -182,7 +191,7 @@ impl Transport {
         })
     }
 
-    async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<HttpAnswer, String> {
+    pub(super) async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<HttpAnswer, String> {
         let status = response.status();
         let content_type = response
             .headers()
@@ -203,24 +212,25 @@ impl Transport {
         })
     }
 
-    async fn connect(&self) -> Result<Connection, String> {
+    pub(super) async fn connect(&self) -> Result<Connection, NoConnection> {
         let limit = self.bounds.connect;
         let attempt = async {
-            let address = (self.endpoint.host.as_str(), self.endpoint.port);
-            let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let found = lookup_host((self.endpoint.host.as_str(), self.endpoint.port)).await;
+            let addresses: Vec<_> = found.map_err(NoConnection::Name)?.collect();
+            let stream = TcpStream::connect(addresses.as_slice())
+                .await
+                .map_err(NoConnection::Refused)?;
+            stream.set_nodelay(true).map_err(NoConnection::Refused)?;
             match &self.endpoint.tls {
                 None => handshake(stream).await,
                 Some((config, name)) => {
                     let connector = tokio_rustls::TlsConnector::from(config.clone());
                     let stream = connector.connect(name.clone(), stream).await;
-                    handshake(stream.map_err(|error| format!("TLS: {error}"))?).await
+                    handshake(stream.map_err(NoConnection::Tls)?).await
                 }
             }
         };
-        timeout(limit, attempt)
-            .await
-            .unwrap_or_else(|_| Err(format!("not within {} s", limit.as_secs_f32())))
+        timeout(limit, attempt).await.unwrap_or(Err(NoConnection::Late(limit)))
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -243,10 +253,10 @@ enum Failure {
     AfterSending(String),
 }
 
-async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, String> {
+async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, NoConnection> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(NoConnection::Http)?;
     // Ends when the connection closes or its last user is dropped; its errors reach the user of the call.
     tokio::spawn(async move { connection.await.unwrap_or_default() });
     Ok(sender)

@@ -90,6 +90,34 @@ impl Answer {
         Answer { http, version, trusted }
     }
 
+    /// An answer that came over somebody else's connection, to a call in `version`. What the other side signs must be
+    /// signed with one of the `trusted` certificates.
+    pub fn received(http: HttpAnswer, version: Version, trusted: Vec<Certificate>) -> Answer {
+        let trusted = trusted.into_iter().map(Trusted::new).collect();
+        Answer::new(http, version, Arc::new(trusted))
+    }
+
+    /// The certificate that stands in the other side's signature, which nobody has verified yet; none in an answer
+    /// without one, such as that to Ack.
+    ///
+    /// # Errors
+    /// [`CallError`]: a fault, no SOAP, or a signature without a certificate that can be read.
+    pub fn signer(&self) -> Result<Option<Certificate>, CallError> {
+        self.read(|_, body| {
+            let t = self.version.types();
+            let places = body
+                .children()
+                .flat_map(|child| std::iter::once(child).chain(child.children()));
+            let Some(wrapper) = places.into_iter().find(|place| place.is(t, "SMEVSignature")) else {
+                return Ok(None);
+            };
+            let bad = |error: &dyn std::fmt::Display| CallError::Signature(error.to_string());
+            let signature = SignatureElement::parse(read::signature_in(wrapper)?).map_err(|error| bad(&error))?;
+            let certificate = Certificate::from_der(signature.certificate_der()).map_err(|error| bad(&error))?;
+            Ok(Some(certificate))
+        })
+    }
+
     /// Status, content type and octets as they came.
     pub fn http(&self) -> &HttpAnswer {
         &self.http
@@ -259,6 +287,9 @@ impl Answer {
             ..Limits::default()
         };
         let document = Document::parse(mime.root(), &limits).map_err(|_| no_soap())?;
+        if !document.root().is(SOAP, "Envelope") {
+            return Err(no_soap());
+        }
         let body = read::body(document.root())?;
         if body.is(SOAP, "Fault") {
             return Err(CallError::Fault(Box::new(read::fault(body))));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CallError, Participant};
+use super::{CallError, Signing};
 use crate::message::{Attachment, RequestData, ResponseData, Selector};
 use crate::version::{Operation, ROUTING};
 use crate::wire::writer::Writer;
@@ -66,7 +66,7 @@ impl SignedCall {
     }
 }
 
-impl Participant {
+impl Signing {
     /// SendRequest, signed; files travel as parts of a multipart message.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 //! trusts nothing that the other side has not signed.
 //!
 //! Written from PROTOCOL alone. The pieces can be used one by one: [`Participant::sign_request`] and its sisters make a
-//! [`SignedCall`] that a test may spoil before [`Participant::call`] sends it and [`Answer`] reads what came back.
+//! [`SignedCall`] that a test may spoil before [`Participant::call`] sends it and [`Answer`] reads what came back. Who has
+//! a way of its own to the other side needs only [`Signing`], which makes the calls, and [`Answer::received`].
 
 mod answer;
 mod call;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,52 +69,22 @@ impl CallError {
     }
 }
 
-/// A participant's system. Clones share the connections.
+/// Who signs calls, in which version and by which clock: the part of a system that needs no connection.
 #[derive(Clone)]
-pub struct Participant {
+pub struct Signing {
     identity: Identity,
     version: Version,
-    trusted: Arc<Vec<Trusted>>,
-    pool: Arc<Pool>,
     clock: Clock,
 }
 
-impl Participant {
-    /// A system that speaks `version` at `url` and accepts only answers signed with `gateway`'s key.
-    ///
-    /// # Errors
-    /// If `url` is no plain HTTP address.
-    pub fn new(identity: Identity, version: Version, url: &str, gateway: Certificate) -> Result<Self, TransportError> {
-        Ok(Participant {
+impl Signing {
+    /// Calls of this identity in this version, by the machine's clock.
+    pub fn new(identity: Identity, version: Version) -> Signing {
+        Signing {
             identity,
             version,
-            trusted: Arc::new(vec![Trusted::new(gateway)]),
-            pool: Arc::new(Pool::new(Endpoint::parse(url)?, CALL_TIMEOUT)),
             clock: Clock::system(),
-        })
-    }
-
-    /// The same with another clock: its time stands in identifiers and timestamps.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The same speaking another version, at the same address: versions are told apart by namespace.
-    #[must_use]
-    pub fn with_version(mut self, version: Version) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// The same giving up on an answer after `timeout`, over connections of its own.
-    ///
-    /// # Errors
-    /// If `url` is no plain HTTP address.
-    pub fn with_timeout(mut self, url: &str, timeout: Duration) -> Result<Self, TransportError> {
-        self.pool = Arc::new(Pool::new(Endpoint::parse(url)?, timeout));
-        Ok(self)
+        }
     }
 
     /// Who it is.
@@ -128,6 +100,63 @@ impl Participant {
     /// Its time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    fn style(&self) -> Style {
+        Style::participant(self.version)
+    }
+}
+
+/// A participant's system: it signs as its [`Signing`] does. Clones share the connections.
+#[derive(Clone)]
+pub struct Participant {
+    signing: Signing,
+    trusted: Arc<Vec<Trusted>>,
+    pool: Arc<Pool>,
+}
+
+impl Deref for Participant {
+    type Target = Signing;
+
+    fn deref(&self) -> &Signing {
+        &self.signing
+    }
+}
+
+impl Participant {
+    /// A system that speaks `version` at `url` and accepts only answers signed with `gateway`'s key.
+    ///
+    /// # Errors
+    /// If `url` is no plain HTTP address.
+    pub fn new(identity: Identity, version: Version, url: &str, gateway: Certificate) -> Result<Self, TransportError> {
+        Ok(Participant {
+            signing: Signing::new(identity, version),
+            trusted: Arc::new(vec![Trusted::new(gateway)]),
+            pool: Arc::new(Pool::new(Endpoint::parse(url)?, CALL_TIMEOUT)),
+        })
+    }
+
+    /// The same with another clock: its time stands in identifiers and timestamps.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.signing.clock = clock;
+        self
+    }
+
+    /// The same speaking another version, at the same address: versions are told apart by namespace.
+    #[must_use]
+    pub fn with_version(mut self, version: Version) -> Self {
+        self.signing.version = version;
+        self
+    }
+
+    /// The same giving up on an answer after `timeout`, over connections of its own.
+    ///
+    /// # Errors
+    /// If `url` is no plain HTTP address.
+    pub fn with_timeout(mut self, url: &str, timeout: Duration) -> Result<Self, TransportError> {
+        self.pool = Arc::new(Pool::new(Endpoint::parse(url)?, timeout));
+        Ok(self)
     }
 
     /// A request with nothing but a payload, under a fresh identifier of this system's clock.
@@ -212,17 +241,21 @@ impl Participant {
             .await?;
         Ok(Answer::new(answer, self.version, Arc::clone(&self.trusted)))
     }
+}
 
-    fn style(&self) -> Style {
-        Style::participant(self.version)
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signing")
+            .field("identity", &self.identity)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Participant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Participant")
-            .field("identity", &self.identity)
-            .field("version", &self.version)
+            .field("signing", &self.signing)
             .finish_non_exhaustive()
     }
 }
