@@ -28,6 +28,7 @@
 //! | EndOfLifeReached | RSMEV-602 | PP:62 | `EOL` has passed |
 //! | SMEVFailure | RSMEV-900 | PP:90 | the gateway cannot work now; the same message may be sent again |
 
+pub mod meaning;
 mod refusal;
 
 use std::fmt;
