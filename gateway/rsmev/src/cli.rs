@@ -2,6 +2,7 @@
 
 mod halts;
 mod keys;
+mod probe;
 mod registry;
 #[cfg(test)]
 mod shown;
@@ -19,6 +20,7 @@ use crate::settings::catalogue::Language;
 
 pub(crate) use halts::{ParticipantCommand, QueuePause, QueueResume};
 pub(crate) use keys::{CurveName, Keys, KeysCsr, KeysNew, KeysShow, MasterKeyCommand};
+pub(crate) use probe::{Caller, Polled, Probe, ProbeAck, ProbePoll, ProbeSend};
 pub(crate) use registry::{Registry, RouteCommand, RouteExplain};
 
 /// A regional gateway for the interagency bus SMEV 3: what it has accepted it never loses, and it can prove what happened to it.
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     /// Where messages go
     #[command(subcommand)]
     Route(RouteCommand),
+    /// A participant's side in one command: prove a connection, a key and a grant without the participant's system
+    #[command(subcommand)]
+    Probe(Probe),
     /// Waiting messages
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -118,6 +123,12 @@ pub(crate) enum Reference {
         language: Language,
         #[command(flatten)]
         output: OutputArg,
+    },
+    /// The faults and what they mean: the table of docs/connecting.md, or of docs/ru/connecting.md
+    Faults {
+        /// Of the text
+        #[arg(long, value_enum, default_value = "en")]
+        language: Language,
     },
 }
 

@@ -1,7 +1,7 @@
 //! `rsmev keys`: GOST keys, certificate requests and certificates; and how the gateway loads its own.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,6 +59,17 @@ pub(crate) fn read_key(file: &Path) -> Result<SoftwareKey, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?;
     let text = Zeroizing::new(text);
     SoftwareKey::from_pem(&text).map_err(|error| Failure::file(file, error))
+}
+
+/// What is wrong with a private key's file that others than its owner can read.
+pub(crate) fn open_to_others(file: &Path) -> Option<String> {
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "{0}: has mode {mode:04o}, so that others can use the key; chmod 600 {0}",
+            file.display()
+        )
+    })
 }
 
 /// `keys new`

@@ -85,6 +85,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Keys(Keys::Master(command)) => master_key::run(command, settings, out),
         Command::Registry(command) => commands::registry::run(command, &settings()?, out),
         Command::Route(command) => commands::route::run(command, &settings()?, out),
+        Command::Probe(command) => commands::probe::run(command, &cli.config, out),
         Command::Queue(command) => commands::queue::run(command, &settings()?, out),
         Command::Participant(command) => commands::halts::participant(command, &settings()?, out),
         Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),
@@ -101,5 +102,6 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Reference(Reference::Configuration { language, output }) => {
             commands::reference::configuration(*language, output.output, out)
         }
+        Command::Reference(Reference::Faults { language }) => commands::reference::faults(*language, out),
     }
 }

@@ -47,8 +47,9 @@ impl Scene {
         match name {
             "empty folder" => Ok(Self::empty_folder()),
             "running gateway" => Ok(Self::running_gateway().await),
+            "systems to connect" => Ok(Self::systems_to_connect().await),
             other => Err(format!(
-                "there is no scene {other:?}; there are \"empty folder\" and \"running gateway\""
+                "there is no scene {other:?}; there are \"empty folder\", \"running gateway\" and \"systems to connect\""
             )),
         }
     }
@@ -67,13 +68,36 @@ impl Scene {
 
     /// A gateway between MUN001 and GISOGD73, which exchange the kind gpzu, and a bus; a message waits.
     async fn running_gateway() -> Self {
-        let world = World::start_with(None, |builder| {
+        let world = Self::exchanging_gpzu().await;
+        let waiting = send(&world.system(CONSUMER), request(GPZU, "73:21:1")).await;
+        Self::around(world, Some(waiting))
+    }
+
+    /// The same gateway with nothing waiting, and in the folder the keys of MUN001 and GISOGD73.
+    async fn systems_to_connect() -> Self {
+        let world = Self::exchanging_gpzu().await;
+        let beside = world.region.registry_file().parent().unwrap().to_owned();
+        for mnemonic in [CONSUMER, PROVIDER] {
+            let (system, name) = (world.region.identity(mnemonic).unwrap(), mnemonic.to_lowercase());
+            let key = beside.join(format!("{name}.key"));
+            std::fs::write(&key, system.private_key_pem().unwrap()).unwrap();
+            std::fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            std::fs::write(beside.join(format!("{name}.crt")), system.certificate().to_pem()).unwrap();
+        }
+        Self::around(world, None)
+    }
+
+    async fn exchanging_gpzu() -> World {
+        World::start_with(None, |builder| {
             let kind = Kind::new("gpzu", GPZU).local();
             builder.kind(kind).local_exchange("gpzu", &[CONSUMER], PROVIDER)
         })
-        .await;
+        .await
+    }
+
+    /// The scene of a gateway, and of the message that waits.
+    fn around(world: World, waiting: Option<String>) -> Self {
         let region = &world.region;
-        let waiting = send(&world.system(CONSUMER), request(GPZU, "73:21:1")).await;
         let root = region.dir().to_owned();
         let shown = |path: &Path| path.display().to_string();
         let beside = region.registry_file().parent().unwrap().to_owned();
@@ -82,7 +106,7 @@ impl Scene {
         for folder in ["mnt/backup", "mnt/archive", "var/backups"] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        let places = vec![
+        let mut places = vec![
             ("127.0.0.1:7500", region.door().to_string()),
             ("127.0.0.1:7580", region.admin().to_string()),
             ("/etc/rsmev", shown(&root)),
@@ -90,8 +114,8 @@ impl Scene {
             ("/var/lib/rsmev", shown(region.data_dir())),
             ("/var/backups", shown(&root.join("var/backups"))),
             ("/mnt/", format!("{}/", shown(&root.join("mnt")))),
-            ("MESSAGE_ID", waiting),
         ];
+        places.extend(waiting.map(|waiting| ("MESSAGE_ID", waiting)));
         let config = region.config_file().to_owned();
         Self::new(root, &beside, places, Some(config), Box::new(world))
     }

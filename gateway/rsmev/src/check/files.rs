@@ -107,13 +107,7 @@ fn missing(inspection: &Inspection, findings: &mut Findings, key: &str, failure:
 
 /// Warns of a private key that others can read.
 fn secrecy(inspection: &Inspection, findings: &mut Findings, key: &str, file: &Path) {
-    let Ok(metadata) = std::fs::metadata(file) else { return };
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let text = format!(
-            "{0}: has mode {mode:04o}, so that others can use the key; chmod 600 {0}",
-            file.display()
-        );
+    if let Some(text) = keys::open_to_others(file) {
         findings.key(inspection, Level::Warning, key, text);
     }
 }

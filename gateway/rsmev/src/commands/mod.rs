@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod halts;
 pub(crate) mod index;
 pub(crate) mod journal;
+pub(crate) mod probe;
 pub(crate) mod quarantine;
 pub(crate) mod queue;
 pub(crate) mod reference;

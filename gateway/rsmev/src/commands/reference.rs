@@ -1,9 +1,11 @@
-//! What is derived from the program itself: manual pages, completion scripts, the documents of metrics, log and settings.
+//! What is derived from the program itself: manual pages, completion scripts, the documents of metrics, log and settings, the
+//! table of the faults.
 
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use smev3::fault::meaning::{Meaning, Words};
 
 use crate::cli::{Cli, Output};
 use crate::failure::Failure;
@@ -50,4 +52,28 @@ pub(crate) fn configuration(language: Language, output: Output, out: &mut Out) -
         Output::Table => Ok(out.raw(settings::catalogue::markdown(&sections, language).as_bytes())?),
         Output::Json => Ok(out.json(&sections)?),
     }
+}
+
+/// `reference faults`: what each fault means, as Markdown.
+pub(crate) fn faults(language: Language, out: &mut Out) -> Result<(), Failure> {
+    let ru = language == Language::Ru;
+    let header = match ru {
+        false => "| fault | what it means | who acts | what to do | send again? |",
+        true => "| ошибка | что значит | кто действует | что делать | отправлять снова? |",
+    };
+    out.line(header)?;
+    out.line("|---|---|---|---|---|")?;
+    for row in Meaning::all() {
+        let text = |words: Words| if ru { words.ru } else { words.en };
+        let who: Vec<_> = row.who.iter().map(|who| if ru { who.ru() } else { who.en() }).collect();
+        out.line(format_args!(
+            "| {} | {} | {} | {} | {} |",
+            row.title(),
+            text(row.means),
+            who.join(", "),
+            text(row.remedy),
+            text(row.again.words())
+        ))?;
+    }
+    Ok(())
 }
