@@ -7,7 +7,7 @@ pub(super) const RETENTION: Section = Section {
     array: false,
     meaning: Words::new(
         "How long things are kept (docs/retention.md). Changed terms hold for everything that is still there.",
-        "Сроки хранения (docs/retention.md). Изменённый срок действует для всего, что ещё хранится.",
+        "Сроки хранения (docs/ru/retention.md). Изменённый срок действует для всего, что ещё хранится.",
     ),
     settings: &[
         Setting::with_default("bodies", Form::Duration)
@@ -58,7 +58,7 @@ pub(super) const ARCHIVE: Section = Section {
         "Where sealed journal segments go: a program that is run for each, in order, until it succeeds (docs/retention.md). \
          Without this section they stay where they are.",
         "Куда уходят запечатанные сегменты журнала: программа запускается для каждого по порядку, пока не завершится успешно \
-         (docs/retention.md). Без этого раздела они остаются на месте.",
+         (docs/ru/retention.md). Без этого раздела они остаются на месте.",
     ),
     settings: &[
         Setting::required("command", Form::Texts, "[\"/usr/local/sbin/ship-segment\", \"{path}\"]")
