@@ -14,6 +14,7 @@ use journal::Location;
 use crate::backup::LastBackup;
 use crate::command::{ForwardOutcome, MessageType};
 use crate::destruction::{self, Proposal, Stage};
+use crate::episodes;
 use crate::error::IndexError;
 use crate::event::{AcceptedMessage, BodyName, Decided, Event, Placement};
 use crate::gaps;
@@ -171,6 +172,14 @@ pub(crate) fn apply(state: &mut State<'_>, seq: u64, at: Timestamp, event: &Even
         }
         Event::Restored { through, made, .. } => restored::hold_back(state, at, (*through, Micros::from(*made)), None),
         Event::UpstreamResumed { doubtful, .. } => restored::resume(state, at, doubtful),
+        Event::IncidentOpened(opened) => episodes::opened(state, seq, at, opened),
+        Event::IncidentClosed {
+            incident,
+            text,
+            affected,
+            ..
+        } => episodes::closed(state, *incident, at, text, affected),
+        Event::IncidentNotified { incident, notice } => episodes::notified(state, *incident, at, notice),
         Event::Forgotten { what, through } => forget::forget(state, *what, through),
         Event::ForgottenEach { what, keys } => forget::forget_each(state, *what, keys),
         Event::Started { .. }

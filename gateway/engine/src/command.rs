@@ -3,6 +3,7 @@
 mod delivery;
 mod forward;
 mod halting;
+mod incident;
 mod incoming;
 mod keeping;
 mod operator;
@@ -11,6 +12,7 @@ mod refusal;
 pub use delivery::{Acknowledge, Acknowledged, BodyRef, Delivery, NOTICE_FORMAT, Notice, NoticeReason, Take, TakeFrom};
 pub use forward::{ForwardOutcome, Lane, LaneHead};
 pub use halting::Halting;
+pub(crate) use incident::IncidentChange;
 pub use incoming::{
     Accepted, Answer, AnswerTo, AttachmentFault, Content, Evidence, Incoming, MessageType, Part, PayloadRoot, Received,
     RoutingFacts, SchemaVerdict,

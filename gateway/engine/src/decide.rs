@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod deliver;
 pub(crate) mod forward;
 pub(crate) mod halts;
+pub(crate) mod incident;
 pub(crate) mod keeping;
 pub(crate) mod notice;
 pub(crate) mod quarantine;

@@ -1,6 +1,7 @@
 //! The handle.
 
 mod backup;
+mod incidents;
 mod keeping;
 mod operator;
 mod start;
@@ -116,6 +117,7 @@ impl Engine {
     /// Journals that a call of a recognised participant was refused, by the door or by the engine. Unsynced and
     /// rate-limited; never waits: when the writer is busy, it is left out.
     pub fn record_refusal(&self, refused: RefusedCall) {
+        self.shared.metrics.count_refused(&refused);
         if self.commands.try_send(Command::Refused(refused)).is_err() {
             tracing::debug!("a refusal was not journaled, because the writer is busy");
         }

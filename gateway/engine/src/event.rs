@@ -10,6 +10,7 @@ mod accepted;
 mod destruction;
 mod forms;
 mod halts;
+mod incident;
 
 use std::net::IpAddr;
 
@@ -26,6 +27,8 @@ pub use destruction::{Act, DestroyedSegment, Destruction, Person};
 pub(crate) use forms::certificate;
 use forms::{is_zero, location};
 pub use halts::{PausedQueue, ResumedParticipant, ResumedQueue, SuspendedParticipant};
+pub(crate) use incident::cut;
+pub use incident::{Affected, NoticeResult, OpenedIncident, Phase, Severity};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +158,27 @@ pub enum Event {
         kind: String,
         /// What happened, without payload.
         text: String,
+    },
+    /// A rule found that something is wrong: an incident that lasts. Its number is this record's.
+    IncidentOpened(Box<OpenedIncident>),
+    /// What an incident is about has been over for a while.
+    IncidentClosed {
+        /// The record that opened it.
+        incident: u64,
+        /// In words.
+        text: String,
+        /// Seconds that it was open.
+        lasted: u64,
+        /// Whom it still touched.
+        affected: Affected,
+    },
+    /// A notice of an incident was delivered or given up.
+    IncidentNotified {
+        /// The record that opened it.
+        incident: u64,
+        /// What became of the notice.
+        #[serde(flatten)]
+        notice: NoticeResult,
     },
     /// A start found that the journal lacks records which were durable: it was cut off, or replaced. Nothing goes to an
     /// upstream until a person says so.
@@ -357,7 +381,7 @@ pub enum Event {
 
 impl Event {
     /// What `type` can be in a record, in the order of the variants.
-    pub const TYPES: [&'static str; 41] = [
+    pub const TYPES: [&'static str; 44] = [
         "started",
         "stopped",
         "accepted",
@@ -374,6 +398,9 @@ impl Event {
         "registry",
         "refused",
         "incident",
+        "incident_opened",
+        "incident_closed",
+        "incident_notified",
         "journal_cut",
         "journal_cut_acknowledged",
         "gap_accepted",

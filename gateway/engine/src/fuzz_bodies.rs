@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::apply::apply;
 use crate::decide::answer::{parse_token, token_text};
 use crate::destruction::Proposal;
+use crate::episodes::Episode;
 use crate::event::Event;
 use crate::halts::Row as HaltRow;
 use crate::message::{Counters, Held, JournalCut, Message, Needed, Pulled};
@@ -116,6 +117,7 @@ pub fn snapshot_row(octets: &[u8]) {
     reads::<Proposal>(key, value);
     reads::<Restoration>(key, value);
     reads::<HaltRow>(key, value);
+    reads::<Episode>(key, value);
     reads::<Vec<u64>>(key, value);
     reads::<String>(key, value);
     if let Ok(message) = decode::<Message>(key, value) {

@@ -154,6 +154,19 @@ pub(crate) fn statistics(
     all.iter().map(waiting).collect()
 }
 
+/// Participants with a message on its way to an upstream.
+pub(crate) fn senders_to(state: &State<'_>, upstream: &UpstreamName) -> Result<Vec<Mnemonic>, IndexError> {
+    let all = keys::count_senders(&Queue::Upstream(upstream.clone()));
+    let mut senders = Vec::new();
+    for row in state.scan(&all, all.as_slice()) {
+        let (key, _) = row?;
+        let texts = keys::texts(&key, 0).ok_or_else(|| bad_row(&key))?;
+        let sender = texts.last().and_then(|sender| sender.parse().ok());
+        senders.push(sender.ok_or_else(|| bad_row(&key))?);
+    }
+    Ok(senders)
+}
+
 /// Lanes of an upstream in which something waits.
 pub(crate) fn lanes(state: &State<'_>, upstream: &UpstreamName) -> Result<Vec<Lane>, IndexError> {
     let heads = state.lane_heads(&keys::ready_queue(&Queue::Upstream(upstream.clone())))?;

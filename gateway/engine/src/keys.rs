@@ -76,7 +76,12 @@ pub(crate) fn count_lanes(queue: &Queue) -> Key {
 
 /// `h queue sender` → counters of a sender towards an upstream.
 pub(crate) fn count_sender(queue: &Queue, sender: &str) -> Key {
-    Key::new(b'h').queue(queue).text(sender)
+    count_senders(queue).text(sender)
+}
+
+/// Counters of all senders towards an upstream.
+pub(crate) fn count_senders(queue: &Queue) -> Key {
+    Key::new(b'h').queue(queue)
 }
 
 /// `t when seq` → nothing: explicit ends of life.
@@ -142,6 +147,14 @@ pub(crate) fn suspended(participant: &Mnemonic) -> Key {
 /// `x queue name` → the same of a queue that is paused.
 pub(crate) fn paused(queue: &Queue) -> Key {
     Key::new(HALT).text(QUEUE).queue(queue)
+}
+
+/// Letter of the rows of incidents that last.
+pub(crate) const EPISODE: u8 = b'e';
+
+/// `e seq` → [`Episode`](crate::episodes::Episode): an incident by the record that opened it.
+pub(crate) fn episode(seq: u64) -> Key {
+    Key::new(EPISODE).number(seq)
 }
 
 /// `z registry` → digest of the registry's content.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::command::{MessageType, QueueStatus};
+use crate::command::{MessageType, QueueStatus, RefusedCall};
 use crate::names::{KindName, Mnemonic};
 
 /// Labels of `messages_accepted_total`.
@@ -19,6 +19,17 @@ pub struct AcceptedSeries {
     pub kind: Option<KindName>,
 }
 
+/// Refused calls of one sort.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefusedSeries {
+    /// Who called, or who the caller claimed to be.
+    pub participant: Mnemonic,
+    /// Whether the participant's signature was verified.
+    pub verified: bool,
+    /// Name of the fault from the door's closed set.
+    pub fault: &'static str,
+}
+
 /// What the engine counts.
 #[derive(Debug)]
 pub struct EngineMetrics {
@@ -28,6 +39,7 @@ pub struct EngineMetrics {
     pub commit_batch_size: Histogram,
     accepted: Mutex<BTreeMap<AcceptedSeries, u64>>,
     delivered: Mutex<BTreeMap<Mnemonic, u64>>,
+    refused: Mutex<BTreeMap<RefusedSeries, u64>>,
 }
 
 /// What is measured at the moment of asking.
@@ -70,6 +82,7 @@ impl Default for EngineMetrics {
             commit_batch_size: Histogram::new(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
             accepted: Mutex::default(),
             delivered: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 }
@@ -85,6 +98,22 @@ impl EngineMetrics {
     pub fn delivered(&self) -> Vec<(Mnemonic, u64)> {
         let map = self.delivered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         map.iter().map(|(participant, n)| (participant.clone(), *n)).collect()
+    }
+
+    /// Refused calls under the names of participants so far, whether journaled or not.
+    pub fn refused(&self) -> Vec<(RefusedSeries, u64)> {
+        let map = self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        map.iter().map(|(series, n)| (series.clone(), *n)).collect()
+    }
+
+    pub(crate) fn count_refused(&self, call: &RefusedCall) {
+        let series = RefusedSeries {
+            participant: call.participant.clone(),
+            verified: call.verified,
+            fault: call.fault,
+        };
+        let mut map = self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *map.entry(series).or_default() += 1;
     }
 
     pub(crate) fn count_accepted(&self, door: &'static str, message_type: MessageType, kind: Option<&KindName>) {

@@ -26,11 +26,13 @@ pub enum Worker {
     CopyForward,
     /// Writes the index anew.
     Index,
+    /// Looks for incidents, or tells of them.
+    Incidents,
 }
 
 impl Worker {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Door,
         Self::Connection,
         Self::Lane,
@@ -39,6 +41,7 @@ impl Worker {
         Self::Snapshot,
         Self::CopyForward,
         Self::Index,
+        Self::Incidents,
     ];
 
     /// The label.
@@ -53,6 +56,7 @@ impl Worker {
             Self::Snapshot => "snapshot",
             Self::CopyForward => "copy_forward",
             Self::Index => "index",
+            Self::Incidents => "incidents",
         }
     }
 }

@@ -9,6 +9,7 @@ mod faults;
 mod flips;
 mod gap;
 mod halts;
+mod incidents;
 mod model;
 mod protection;
 mod restart;

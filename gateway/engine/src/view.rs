@@ -10,6 +10,7 @@ use crate::blobs::Blobs;
 use crate::command::{Quarantined, QueueStatus, QueuedMessage};
 use crate::destruction::{self, DestructionStatus};
 use crate::engine::current_registry;
+use crate::episodes::{self, IncidentStatus};
 use crate::error::{IndexError, StartError};
 use crate::inspect;
 use crate::names::Queue;
@@ -86,6 +87,14 @@ impl View {
     /// The index cannot be read.
     pub fn last_backup(&self) -> Result<Option<BackupDone>, IndexError> {
         backup::last(&self.state())
+    }
+
+    /// Incidents that are open, and the latest that were closed, oldest first.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn opened_incidents(&self) -> Result<Vec<IncidentStatus>, IndexError> {
+        episodes::statuses(&self.state())
     }
 
     /// The registry.

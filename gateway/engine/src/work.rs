@@ -157,6 +157,10 @@ impl<'a> Work<'a> {
                 let event = Event::Incident { kind, text };
                 self.settle(Decision::one(event, ()), reply)
             }
+            Command::ChangeIncident(change, reply) => {
+                let decision = self.decide(|context| decide::incident::change(context, *change))?;
+                self.settle(decision, reply)
+            }
             Command::AcknowledgeCut { by, reason, reply } => {
                 let decision = self.decide(|context| decide::quarantine::journal_cut(context, by, &reason))?;
                 self.done.cut_acknowledged |= decision.answer.is_ok();

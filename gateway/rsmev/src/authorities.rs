@@ -1,4 +1,4 @@
-//! Whom TLS towards an upstream trusts: the authorities of a file, or of the machine.
+//! Whom TLS towards upstreams, mail servers and webhooks trusts: the authorities of a file, or of the machine.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,22 +44,33 @@ pub(crate) fn client_config_showing(
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(roots)
+}
+
+/// The authorities of `ca`, or of the machine: at least one, and each such that rustls can use it.
+pub(crate) fn certificates(ca: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
     let file = ca.unwrap_or(Path::new(OF_THE_MACHINE));
     let unusable = |what: &dyn std::fmt::Display| match ca {
         Some(_) => format!("{}: {what}", file.display()),
         None => format!("{}: {what}; name the server's authority with `ca`", file.display()),
     };
-    let mut roots = RootCertStore::empty();
+    let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
-        let added = roots.add(certificate.map_err(|error| unusable(&error))?);
-        // Single authorities of the machine's bundle may be of kinds that rustls does not know; one that is named for an
-        // upstream is meant.
-        if let (Some(_), Err(error)) = (ca, added) {
-            return Err(unusable(&error));
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        let added = RootCertStore::empty().add(certificate.clone());
+        match (added, ca) {
+            (Ok(()), _) => certificates.push(certificate),
+            // Single authorities of the machine's bundle may be of kinds that rustls does not know; one that is named is meant.
+            (Err(error), Some(_)) => return Err(unusable(&error)),
+            (Err(_), None) => {}
         }
     }
-    if roots.is_empty() {
-        return Err(unusable(&"there is no certificate in it"));
+    match certificates.is_empty() {
+        true => Err(unusable(&"there is no certificate in it")),
+        false => Ok(certificates),
     }
-    Ok(roots)
 }

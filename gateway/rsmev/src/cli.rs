@@ -1,6 +1,7 @@
 //! The command line (DESIGN §8).
 
 mod halts;
+mod incidents;
 mod keys;
 mod probe;
 mod registry;
@@ -19,6 +20,7 @@ use crate::confirm::YesArg;
 use crate::settings::catalogue::Language;
 
 pub(crate) use halts::{ParticipantCommand, QueuePause, QueueResume};
+pub(crate) use incidents::{Incidents, IncidentsCommand};
 pub(crate) use keys::{CurveName, Keys, KeysCsr, KeysNew, KeysShow, MasterKeyCommand};
 pub(crate) use probe::{Caller, Polled, Probe, ProbeAck, ProbePoll, ProbeSend};
 pub(crate) use registry::{Registry, RouteCommand, RouteExplain};
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     /// Messages that a person must decide about
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// What is wrong now and was lately, whom it touches, and who was told
+    Incidents(Incidents),
     /// The journal: verify it, export it
     #[command(subcommand)]
     Journal(Journal),

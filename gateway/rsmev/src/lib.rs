@@ -21,6 +21,7 @@ mod door;
 mod failure;
 #[doc(hidden)]
 pub mod fuzz_bodies;
+mod incidents;
 mod keys;
 mod links;
 mod logged;
@@ -28,6 +29,7 @@ mod logging;
 mod master_key;
 mod memory;
 mod metrics;
+mod notify;
 mod operator;
 mod output;
 mod parts;
@@ -92,6 +94,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Quarantine(command) => commands::quarantine::run(command, &settings()?, out),
         Command::Backup(command) => commands::backup::run(command, &cli.config, out),
         Command::Retention(command) => commands::retention::run(command, &settings()?, out),
+        Command::Incidents(arguments) => commands::incidents::run(arguments, &settings()?, out),
         Command::Journal(command) => commands::journal::run(command, &cli.config, out),
         Command::Index(command) => commands::index::run(command, &settings()?, out),
         Command::Clock(command) => commands::clock::run(command, &settings()?, out),

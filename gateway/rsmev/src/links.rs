@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::Engine;
+use engine::names::UpstreamName;
 use forward::Link;
 use gost::Certificate;
 use smev3::client::Endpoint;
@@ -16,7 +17,7 @@ use crate::settings::{Settings, Upstream, is_https};
 #[derive(Clone)]
 pub(crate) struct Links {
     links: Arc<Vec<Link>>,
-    trusted: Arc<Mutex<Vec<Certificate>>>,
+    trusted: Arc<Mutex<Vec<(UpstreamName, Certificate)>>>,
 }
 
 impl Links {
@@ -46,6 +47,11 @@ impl Links {
 
     /// Certificates of the signers that the links trust now.
     pub(crate) fn trusted(&self) -> Vec<Certificate> {
+        self.signers().into_iter().map(|(_, certificate)| certificate).collect()
+    }
+
+    /// The same with the upstream of each.
+    pub(crate) fn signers(&self) -> Vec<(UpstreamName, Certificate)> {
         self.trusted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -55,7 +61,14 @@ impl Links {
         let read = upstreams
             .map(|upstream| Ok((&upstream.name, signers(upstream)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
-        let all = read.iter().flat_map(|(_, certificates)| certificates.clone()).collect();
+        let named = |(name, certificates): &(&UpstreamName, Vec<Certificate>)| {
+            let name = (*name).clone();
+            certificates
+                .clone()
+                .into_iter()
+                .map(move |certificate| (name.clone(), certificate))
+        };
+        let all = read.iter().flat_map(named).collect();
         *self.trusted.lock().unwrap_or_else(PoisonError::into_inner) = all;
         for (name, certificates) in read {
             if let Some(link) = self.iter().find(|link| link.name() == name) {
@@ -77,9 +90,17 @@ impl Links {
 }
 
 /// Certificates of every upstream's trusted signers.
-fn trusted_signers(settings: &Settings) -> Result<Vec<Certificate>, Failure> {
-    let read = settings.upstreams.iter().map(signers).collect::<Result<Vec<_>, _>>()?;
-    Ok(read.into_iter().flatten().collect())
+fn trusted_signers(settings: &Settings) -> Result<Vec<(UpstreamName, Certificate)>, Failure> {
+    let mut trusted = Vec::new();
+    for upstream in &settings.upstreams {
+        let certificates = signers(upstream)?;
+        trusted.extend(
+            certificates
+                .into_iter()
+                .map(|certificate| (upstream.name.clone(), certificate)),
+        );
+    }
+    Ok(trusted)
 }
 
 fn signers(upstream: &Upstream) -> Result<Vec<Certificate>, Failure> {

@@ -75,3 +75,23 @@ logbook::catalogue! {
         "What a verification found could not be written down; metrics show it until the next restart only.",
         "Look at the disk and at the rights of the file.";
 }
+
+logbook::catalogue! {
+    /// Incidents that last, and who is told.
+    pub(crate) INCIDENTS = "Incidents":
+    INCIDENT_OPENED = WARN "incident-opened" [rule, subject, text],
+        "A rule found that something is wrong; it is journaled, and whoever is configured is told.",
+        "`rsmev incidents` (docs/incidents.md).";
+    INCIDENT_CLOSED = INFO "incident-closed" [incident, rule, subject], "What an incident was about is over.", "Nothing.";
+    INCIDENT_NOT_JOURNALED = WARN "incident-not-journaled" [refusal],
+        "The beginning or the end of an incident could not be journaled; the next look tries again.",
+        "Look at `/ready`: the disk.";
+    NOTICE_FAILED = WARN "notice-failed" [channel, why],
+        "A notice of an incident was not delivered; it is tried again.",
+        "If it stays: `rsmev incidents test-notification` says why.";
+    NOTICE_GIVEN_UP = WARN "notice-given-up" [incident, channel],
+        "A notice was not delivered within its term and is not tried any more.", "Look at `rsmev incidents`; mend the channel.";
+    NOTICE_NOT_JOURNALED = WARN "notice-not-journaled" [incident, refusal],
+        "What became of a notice could not be journaled; after a restart it may be sent a second time.",
+        "Look at `/ready`: the disk.";
+}

@@ -11,7 +11,7 @@ use engine::command::{Halting, QuarantineDecision, Quarantined, QueueStatus, Que
 use engine::event::Person;
 use engine::names::{MessageId, Mnemonic, Queue};
 use engine::registry::RegistryContent;
-use engine::{BackupMade, DestructionStatus, Engine, Halts, View};
+use engine::{BackupMade, DestructionStatus, Engine, Halts, IncidentStatus, View};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -138,6 +138,8 @@ pub(crate) enum Request {
         /// Which.
         queue: Queue,
     },
+    /// Incidents that are open, and the latest that were closed.
+    Incidents,
     /// The registry's content.
     Registry,
     /// Sequence number of the journal's last record.
@@ -233,6 +235,7 @@ impl Request {
             | Self::Quarantine
             | Self::Destructions
             | Self::Halts
+            | Self::Incidents
             | Self::Registry
             | Self::RegistryFiles
             | Self::JournalEnd => Right::Look,
@@ -266,6 +269,7 @@ impl Request {
             | Self::Quarantine
             | Self::Destructions
             | Self::Halts
+            | Self::Incidents
             | Self::Registry
             | Self::RegistryFiles => true,
             Self::Trace { .. }
@@ -299,6 +303,7 @@ pub(crate) trait Look {
     fn quarantine(&self) -> Result<Vec<Quarantined>, String>;
     fn destructions(&self) -> Result<Vec<DestructionStatus>, String>;
     fn halts(&self) -> Halts;
+    fn incidents(&self) -> Result<Vec<IncidentStatus>, String>;
     fn registry(&self) -> RegistryContent;
     fn blob(&self, hash: &str) -> io::Result<Vec<u8>>;
 }
@@ -322,6 +327,10 @@ impl Look for Engine {
 
     fn halts(&self) -> Halts {
         self.registry().halts().clone()
+    }
+
+    fn incidents(&self) -> Result<Vec<IncidentStatus>, String> {
+        Ok(self.opened_incidents())
     }
 
     fn registry(&self) -> RegistryContent {
@@ -354,6 +363,10 @@ impl Look for View {
         self.destructions().map_err(text)
     }
 
+    fn incidents(&self) -> Result<Vec<IncidentStatus>, String> {
+        self.opened_incidents().map_err(text)
+    }
+
     fn registry(&self) -> RegistryContent {
         self.registry().content().clone()
     }
@@ -380,6 +393,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         Request::Quarantine => at.quarantine().and_then(to_json),
         Request::Destructions => at.destructions().and_then(to_json),
         Request::Halts => to_json(at.halts()),
+        Request::Incidents => at.incidents().and_then(to_json),
         Request::Registry => to_json(at.registry()),
         Request::RegistryFiles => {
             let content = at.registry();
@@ -421,6 +435,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         | Request::Quarantine
         | Request::Destructions
         | Request::Halts
+        | Request::Incidents
         | Request::Registry
         | Request::RegistryFiles => look(engine, &request),
         Request::SuspendParticipant { participant, reason } => {

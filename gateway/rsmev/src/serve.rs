@@ -26,11 +26,13 @@ use crate::admin::socket::AdminSocket;
 use crate::archive::Archive;
 use crate::cli::{Serve, TestClock};
 use crate::failure::Failure;
+use crate::incidents;
 use crate::keys::{self, Identity};
 use crate::links::Links;
 use crate::logged;
 use crate::master_key;
 use crate::metrics::{Metrics, Sources};
+use crate::notify;
 use crate::parts::Parts;
 use crate::renewal::Renewal;
 use crate::settings::Settings;
@@ -162,12 +164,27 @@ impl Gateway {
         let renewal = Renewal::new(door.tls(), settings);
         let observed = (metrics, door.tls());
         let verification = Verification::of(&settings.node.data_dir);
+        let notices = watch_incidents(
+            settings,
+            incidents::Sources {
+                engine: engine.clone(),
+                door: Arc::clone(&observed.0),
+                tls: observed.1.clone(),
+                links: links.clone(),
+                archive: archive
+                    .clone()
+                    .zip(settings.archive.as_ref().map(|archive| archive.alarm_after)),
+                certificate: identity.certificate.clone(),
+                verification: verification.clone(),
+            },
+            &mut parts,
+        );
         let pages = pages(
             &engine,
             &identity,
             (&links, archive),
             observed,
-            &verification,
+            (&verification, notices),
             test_clock,
         )?;
         administration(settings, &engine, (pages, verification), &mut parts).await?;
@@ -316,7 +333,7 @@ fn pages(
     identity: &Identity,
     (links, archive): (&Links, Option<Archive>),
     (door, tls): (Arc<DoorMetrics>, Option<LiveTls>),
-    verification: &Verification,
+    (verification, notices): (&Verification, notify::Counts),
     test_clock: Option<&TestClock>,
 ) -> Result<Pages, Failure> {
     let test_clock = test_clock.map(ToString::to_string);
@@ -332,6 +349,7 @@ fn pages(
         certificate: identity.certificate.clone(),
         readiness: Arc::clone(&readiness),
         verification: verification.clone(),
+        notices,
     };
     let metrics = Metrics::new(sources).map_err(|error| Failure::refused(format!("metrics: {error}")))?;
     Ok(Pages {
@@ -339,6 +357,19 @@ fn pages(
         metrics,
         engine: engine.clone(),
     })
+}
+
+/// Starts the rules and what tells of the incidents that they find.
+fn watch_incidents(settings: &Settings, sources: incidents::Sources, parts: &mut Parts) -> notify::Counts {
+    let news = watch::Sender::new(0);
+    let engine = sources.engine.clone();
+    let (notifiers, counts) = notify::notifiers(settings, &engine, &news);
+    for notifier in notifiers {
+        parts.spawn("the telling of incidents", notifier.run());
+    }
+    let rules = incidents::Watch::new(engine, settings, news);
+    parts.spawn("the rules of incidents", rules.run(sources));
+    counts
 }
 
 async fn administration(

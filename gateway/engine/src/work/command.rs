@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::backup::{BackupMade, BackupMark};
 use crate::command::{
-    Accepted, AcceptedClock, Acknowledged, Delivery, ForwardOutcome, Halting, NotedCut, QuarantineDecision, Received,
-    Refusal, RefusedCall, RegistryChange, RegistryDiff, ShippedSegment, Take,
+    Accepted, AcceptedClock, Acknowledged, Delivery, ForwardOutcome, Halting, IncidentChange, NotedCut,
+    QuarantineDecision, Received, Refusal, RefusedCall, RegistryChange, RegistryDiff, ShippedSegment, Take,
 };
 use crate::decide::receive::Facts;
 use crate::error::RegistryError;
@@ -35,6 +35,7 @@ pub(crate) enum Command {
         text: String,
         reply: Reply<()>,
     },
+    ChangeIncident(Box<IncidentChange>, Reply<u64>),
     AcknowledgeCut {
         by: String,
         reason: String,
@@ -115,7 +116,9 @@ impl Command {
             Self::Receive(_, reply) => unavailable(reply, why),
             Self::Take(_, reply) => unavailable(reply, why),
             Self::Mark(reply) => unavailable(reply, why),
-            Self::Propose(_, reply) | Self::Resume { reply, .. } => unavailable(reply, why),
+            Self::Propose(_, reply) | Self::Resume { reply, .. } | Self::ChangeIncident(_, reply) => {
+                unavailable(reply, why);
+            }
             Self::Acknowledge(_, reply) => unavailable(reply, why),
             Self::Unreadable { reply: Some(reply), .. } => unavailable(reply, why),
             Self::AcknowledgeCut { reply, .. } => unavailable(reply, why),

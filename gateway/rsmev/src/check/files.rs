@@ -105,8 +105,8 @@ fn missing(inspection: &Inspection, findings: &mut Findings, key: &str, failure:
     );
 }
 
-/// Warns of a private key that others can read.
-fn secrecy(inspection: &Inspection, findings: &mut Findings, key: &str, file: &Path) {
+/// Warns of a secret that others can read.
+pub(super) fn secrecy(inspection: &Inspection, findings: &mut Findings, key: &str, file: &Path) {
     if let Some(text) = keys::open_to_others(file) {
         findings.key(inspection, Level::Warning, key, text);
     }

@@ -5,6 +5,7 @@
 
 mod files;
 mod network;
+mod notify;
 mod roles;
 mod storage;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Fa
     files::check(&inspection, &mut findings);
     network::check(&inspection, &mut findings);
     roles::check(&inspection, &mut findings);
+    notify::check(&inspection, &mut findings);
     storage::check(&inspection, &mut findings);
     findings.show(output, out)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod clock;
 pub(crate) mod halts;
+pub(crate) mod incidents;
 pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod probe;

@@ -19,7 +19,7 @@ Payloads are never logged. What comes from callers is escaped: it can neither be
 messages have the target `messages`: `log.level = \"info,messages=warn\"` leaves them out.
 ";
 
-fn parts() -> [Part; 12] {
+fn parts() -> [Part; 13] {
     [
         logged::RUN,
         logged::ADMIN,
@@ -33,6 +33,7 @@ fn parts() -> [Part; 12] {
         engine::logged::INDEX,
         engine::logged::KEYS,
         logged::ARCHIVE,
+        logged::INCIDENTS,
     ]
 }
 

@@ -7,6 +7,9 @@ use forward::Forwarded;
 use smev3::envelope::Operation;
 use smev3::fault::FaultName;
 
+use crate::incidents::rule::Rule;
+use crate::notify::OUTCOMES;
+
 use super::entry::{Entry, Label, Row, Values};
 
 /// What is there with an upstream alone.
@@ -15,6 +18,9 @@ const WITH_UPSTREAM: &str = "with an `[[upstream]]`";
 const REGISTRY: &str = "the registry";
 /// What is there with an archive alone.
 const WITH_ARCHIVE: &str = "with `[archive]`";
+
+/// What is there with a channel of notifications alone.
+const WITH_CHANNEL: &str = "with `[notify.mail]` or `[[notify.webhook]]`";
 
 /// The label `door` of what participants send, and of what links pull.
 pub(super) const DOORS: [&str; 2] = ["smev3", "upstream"];
@@ -43,6 +49,13 @@ const OPERATION: Label = closed("operation", || {
 });
 const INCIDENT: Label = closed("kind", || IncidentKind::ALL.iter().map(|kind| kind.as_str()).collect());
 const WORKER: Label = closed("worker", || Worker::ALL.iter().map(|worker| worker.as_str()).collect());
+const RULE: Label = closed("rule", || Rule::ALL.iter().map(|rule| rule.as_str()).collect());
+const NOTICE_OUTCOME: Label = closed("outcome", || OUTCOMES.into());
+const CHANNEL: Label = named(
+    "channel",
+    "the configuration",
+    "1 with `[notify.mail]` + `[[notify.webhook]]`",
+);
 const REASON: Label = closed("reason", || SLOW.into());
 const BY: Label = closed("by", || LIMITED.into());
 const CONDITION: Label = closed("condition", || CONDITIONS.into());
@@ -267,6 +280,15 @@ pub(super) const BUILD_INFO: Entry<2> = Entry::gauge("rsmev_build_info", "always
     .act("Tells an upgrade in the curves.")
     .contract();
 
+pub(super) const INCIDENTS_OPEN: Entry<1> = Entry::gauge("rsmev_incidents_open", "incidents", [RULE])
+    .help("Incidents that a rule opened and that are not over")
+    .act("`rsmev incidents` tells what each is about, whom it touches and what to do (docs/incidents.md).");
+pub(super) const NOTIFICATIONS: Entry<2> =
+    Entry::counter("rsmev_notifications_total", "attempts", [CHANNEL, NOTICE_OUTCOME])
+        .help("Attempts to tell of incidents; one mail may tell of many")
+        .act("`failed` without `delivered`: `rsmev incidents test-notification` says why.")
+        .appears(WITH_CHANNEL);
+
 /// Those of the process, which the client library measures.
 const PROCESS: [Entry; 7] = [
     Entry::counter("process_cpu_seconds_total", "seconds", [])
@@ -329,6 +351,8 @@ pub(crate) fn rows() -> Vec<Row> {
         DISK_FREE_INODES.row(),
         DISK_RESERVE_BYTES.row(),
         INCIDENTS.row(),
+        INCIDENTS_OPEN.row(),
+        NOTIFICATIONS.row(),
         WORKER_PANICS.row(),
         IN_FLIGHT_BYTES.row(),
         CONNECTIONS.row(),

@@ -15,7 +15,9 @@ use super::family::{Family, float, single, single_count};
 use crate::admin::ready::Readiness;
 use crate::archive::Archive;
 use crate::build;
+use crate::incidents;
 use crate::links::Links;
+use crate::notify;
 use crate::verification::Verification;
 
 /// Label of the door.
@@ -43,6 +45,8 @@ pub(crate) struct Sources {
     pub(crate) readiness: Arc<Readiness>,
     /// How the journal was found when it was last verified.
     pub(crate) verification: Verification,
+    /// What became of notices.
+    pub(crate) notices: notify::Counts,
 }
 
 impl Sources {
@@ -57,6 +61,7 @@ impl Sources {
         families.extend(self.upstreams());
         families.extend(self.archive.as_ref().map(shipping).into_iter().flatten());
         families.push(self.certificates());
+        families.extend(self.incidents());
         let mut info = Family::new(of::BUILD_INFO);
         info.measure([build::VERSION, build::COMMIT], 1.0);
         families.push(info.done());
@@ -199,6 +204,18 @@ impl Sources {
             incidents.done(),
             panics.done(),
         ]
+    }
+
+    fn incidents(&self) -> [MetricFamily; 2] {
+        let mut open = Family::new(of::INCIDENTS_OPEN);
+        for (rule, count) in incidents::open_by_rule(&self.engine) {
+            open.measure([rule], float(count));
+        }
+        let mut notices = Family::new(of::NOTIFICATIONS);
+        for (channel, outcome, count) in self.notices.all() {
+            notices.count([channel, outcome], count);
+        }
+        [open.done(), notices.done()]
     }
 
     fn known_queues(&self) -> BTreeMap<String, (u64, f64)> {

@@ -1,6 +1,7 @@
 //! The configuration (DESIGN §9): read completely, every error reported with its place before anything is done.
 
 pub(crate) mod catalogue;
+mod incidents;
 mod inspection;
 mod layers;
 mod read;
@@ -19,6 +20,7 @@ use crate::document;
 use crate::problem::Problems;
 use crate::section::{Report, Section};
 
+pub(crate) use incidents::{Incidents, Mail, MailTls, Notify, Webhook};
 pub(crate) use inspection::Inspection;
 pub(crate) use layers::environment;
 pub(crate) use read::is_https;
@@ -44,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) admin: Admin,
     /// `[log]`
     pub(crate) log: Log,
+    /// `[incidents]`
+    pub(crate) incidents: Incidents,
+    /// `[notify]`
+    pub(crate) notify: Notify,
     /// `[[upstream]]` in file order.
     pub(crate) upstreams: Vec<Upstream>,
 }

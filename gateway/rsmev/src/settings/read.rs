@@ -31,6 +31,8 @@ pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
     };
     let admin = admin(&root.section("admin"));
     let log = log(&root.section("log"));
+    let incidents = super::incidents::incidents(&root.section("incidents"));
+    let notify = super::incidents::notify(&root.section("notify"));
     let upstreams = upstreams(&root.sections("upstream"));
     root.finish();
     Some(Settings {
@@ -43,6 +45,8 @@ pub(super) fn settings(root: &Section<'_>) -> Option<Settings> {
         archive: archive?,
         admin: admin?,
         log: log?,
+        incidents: incidents?,
+        notify: notify?,
         upstreams: upstreams?,
     })
 }
@@ -417,7 +421,7 @@ fn link(section: &Section<'_>, name: Option<UpstreamName>) -> Option<Upstream> {
     })
 }
 
-fn shown(error: impl std::fmt::Display) -> String {
+pub(super) fn shown(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -429,7 +433,7 @@ fn bounded_text(node: &document::Node) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn path(node: &document::Node) -> Result<PathBuf, String> {
+pub(super) fn path(node: &document::Node) -> Result<PathBuf, String> {
     match node.text()? {
         "" => Err("must be a path".to_owned()),
         text => Ok(PathBuf::from(text)),
@@ -442,7 +446,7 @@ fn address(node: &document::Node) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{text:?} is not an address and port such as \"127.0.0.1:7500\""))
 }
 
-fn url(node: &document::Node) -> Result<String, String> {
+pub(super) fn url(node: &document::Node) -> Result<String, String> {
     let text = node.text()?;
     let uri: hyper::Uri = text.parse().map_err(|_| format!("{text:?} is not a URL"))?;
     match (uri.scheme_str(), uri.host()) {
@@ -461,7 +465,7 @@ fn duration(node: &document::Node) -> Result<Duration, String> {
     units::duration(node.text()?)
 }
 
-fn positive_duration(node: &document::Node) -> Result<Duration, String> {
+pub(super) fn positive_duration(node: &document::Node) -> Result<Duration, String> {
     match duration(node)? {
         Duration::ZERO => Err("must be longer than nothing".to_owned()),
         duration => Ok(duration),
@@ -482,7 +486,7 @@ fn positive_size(node: &document::Node) -> Result<u64, String> {
     }
 }
 
-fn positive(node: &document::Node) -> Result<u64, String> {
+pub(super) fn positive(node: &document::Node) -> Result<u64, String> {
     match node.integer()? {
         0 => Err("must be more than 0".to_owned()),
         number => Ok(number),

@@ -5,6 +5,7 @@ mod archive;
 mod configuration;
 mod confirm;
 mod halts;
+mod incidents;
 mod keys;
 mod master_key;
 mod messages;

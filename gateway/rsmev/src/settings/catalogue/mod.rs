@@ -6,6 +6,7 @@
 mod document;
 mod entry;
 mod exchange;
+mod incidents;
 mod keeping;
 mod node;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use crate::document::{self as toml_document, Value};
 use entry::{Form, Section, Setting, Without};
 
 /// All sections, in the order of `config/gateway.toml`.
-const SECTIONS: [&Section; 14] = [
+const SECTIONS: [&Section; 19] = [
     &node::NODE,
     &node::KEYS,
     &node::STORAGE,
@@ -34,6 +35,11 @@ const SECTIONS: [&Section; 14] = [
     &node::ADMIN,
     &node::ADMIN_ROLES,
     &node::LOG,
+    &incidents::INCIDENTS,
+    &incidents::INCIDENTS_QUEUE,
+    &incidents::NOTIFY,
+    &incidents::NOTIFY_MAIL,
+    &incidents::NOTIFY_WEBHOOK,
     &exchange::UPSTREAM,
     &exchange::UPSTREAM_POLL,
 ];
