@@ -53,13 +53,13 @@ pub(super) const TABLE: &[Meaning] = &[
         fault: FaultName::SenderIsNotRegistered,
         cause: None,
         means: Words {
-            en: "The certificate of the signature is registered for nobody, or the participant may not call from this address.",
-            ru: "Сертификат подписи ни за кем не зарегистрирован, или участнику нельзя обращаться с этого адреса.",
+            en: "The certificate of the signature is registered for nobody, the participant may not call from this address, or the operator has suspended it.",
+            ru: "Сертификат подписи ни за кем не зарегистрирован, участнику нельзя обращаться с этого адреса, или оператор приостановил его.",
         },
         who: &[Who::Registrar, Who::Participant],
         remedy: Words {
-            en: "Registrar: pin the certificate that `--certificate` names to the participant, and check its addresses. Participant: sign with the certificate that was handed in.",
-            ru: "Регистратору: закрепить сертификат за участником и проверить его адреса. Участнику: подписывать тем сертификатом, который был передан.",
+            en: "Registrar: pin the certificate that `--certificate` names to the participant, check its addresses, and `rsmev participant list`. Participant: sign with the certificate that was handed in.",
+            ru: "Регистратору: закрепить сертификат за участником, проверить его адреса и `rsmev participant list`. Участнику: подписывать тем сертификатом, который был передан.",
         },
         again: Again::Mended,
     },
