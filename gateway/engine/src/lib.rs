@@ -53,6 +53,7 @@ mod steady;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod trace;
 pub mod units;
 mod view;
@@ -75,5 +76,6 @@ pub use protection::{AtRest, Keyring, keys_dir};
 pub use registry_change::preview;
 pub use restored::{RENEWED_AFTER, RestoredNote, UpstreamHold};
 pub use settings::{Acceptance, RetentionRule, Settings};
+pub use timeline::{Cause, End, Life, Spent, Step, Timeline, Wait, timeline};
 pub use trace::{TraceEntry, trace};
 pub use view::View;

@@ -15,6 +15,7 @@ mod protection;
 mod restart;
 mod retention;
 mod running;
+mod timeline;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use journal::disk::Disk;
 use journal::read::{Filter, records};
 use journal::{ReadError, Record};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::names::MessageId;
@@ -17,7 +17,7 @@ use crate::names::MessageId;
 const FOLLOWED: usize = 64;
 
 /// One step in the life of a message.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TraceEntry {
     /// Journal sequence number.
     pub seq: u64,
