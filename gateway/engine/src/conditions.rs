@@ -21,6 +21,40 @@ pub struct Condition {
     pub message: String,
     /// What a person can do about it; empty while all is well.
     pub remedy: String,
+    /// What is so, in Russian.
+    pub message_ru: String,
+    /// What a person can do about it, in Russian.
+    pub remedy_ru: String,
+}
+
+/// What a person is told of a condition, in both languages. What an error says of itself stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// What is so.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) remedy: String,
+    /// The first in Russian.
+    pub(crate) message_ru: String,
+    /// The second in Russian.
+    pub(crate) remedy_ru: String,
+}
+
+impl Words {
+    /// What is so, and what to do about it: each in English and in Russian.
+    pub(crate) fn new(message: [impl Into<String>; 2], remedy: [impl Into<String>; 2]) -> Self {
+        let ([message, message_ru], [remedy, remedy_ru]) = (message.map(Into::into), remedy.map(Into::into));
+        Self {
+            message,
+            remedy,
+            message_ru,
+            remedy_ru,
+        }
+    }
+
+    fn good() -> Self {
+        Self::new(["ok", "в порядке"], ["", ""])
+    }
 }
 
 /// The engine's own conditions.
@@ -30,8 +64,8 @@ pub(crate) struct Conditions(Mutex<State>);
 #[derive(Debug)]
 struct State {
     all: Vec<Condition>,
-    /// What stays bad until a person takes note of it: name, message and remedy.
-    held: Option<(&'static str, String, String)>,
+    /// What stays bad until a person takes note of it.
+    held: Option<(&'static str, Words)>,
 }
 
 /// The conditions by name.
@@ -47,8 +81,10 @@ impl Conditions {
             name,
             ok: true,
             since: now,
-            message: "ok".to_owned(),
-            remedy: String::new(),
+            message: Words::good().message,
+            remedy: Words::good().remedy,
+            message_ru: Words::good().message_ru,
+            remedy_ru: Words::good().remedy_ru,
         };
         let all = [JOURNAL, SPOOL, INDEX, DISK, CLOCK].map(good).into();
         Self(Mutex::new(State { all, held: None }))
@@ -62,14 +98,14 @@ impl Conditions {
     pub(crate) fn good(&self, name: &str, now: Timestamp) {
         let held = self.lock().held.clone();
         match held {
-            Some((held, message, remedy)) if held == name => self.set(name, false, &message, &remedy, now),
-            _ => self.set(name, true, "ok", "", now),
+            Some((held, words)) if held == name => self.set(name, false, words, now),
+            _ => self.set(name, true, Words::good(), now),
         }
     }
 
     /// Something is wrong until it is [released](Self::release).
-    pub(crate) fn hold(&self, name: &'static str, message: String, remedy: String, now: Timestamp) {
-        self.lock().held = Some((name, message, remedy));
+    pub(crate) fn hold(&self, name: &'static str, words: Words, now: Timestamp) {
+        self.lock().held = Some((name, words));
         self.good(name, now);
     }
 
@@ -81,17 +117,18 @@ impl Conditions {
     /// A person has taken note of what was held.
     pub(crate) fn release(&self, now: Timestamp) {
         let held = self.lock().held.take();
-        if let Some((name, _, _)) = held {
+        if let Some((name, _)) = held {
             self.good(name, now);
         }
     }
 
     /// Something is wrong; logged when it begins.
-    pub(crate) fn bad(&self, name: &str, message: &str, remedy: &str, now: Timestamp) {
-        self.set(name, false, message, remedy, now);
+    pub(crate) fn bad(&self, name: &str, words: Words, now: Timestamp) {
+        self.set(name, false, words, now);
     }
 
-    fn set(&self, name: &str, ok: bool, message: &str, remedy: &str, now: Timestamp) {
+    fn set(&self, name: &str, ok: bool, words: Words, now: Timestamp) {
+        let Words { message, remedy, .. } = &words;
         let mut state = self.lock();
         let Some(condition) = state.all.iter_mut().find(|condition| condition.name == name) else {
             return;
@@ -110,10 +147,12 @@ impl Conditions {
                 );
             }
         }
-        if condition.ok != ok || condition.message != message {
+        if condition.ok != ok || condition.message != *message {
             condition.ok = ok;
-            message.clone_into(&mut condition.message);
-            remedy.clone_into(&mut condition.remedy);
+            condition.message = words.message;
+            condition.remedy = words.remedy;
+            condition.message_ru = words.message_ru;
+            condition.remedy_ru = words.remedy_ru;
         }
     }
 

@@ -20,7 +20,7 @@ use crate::command::{
     Accepted, Acknowledge, Acknowledged, BodyRef, Delivery, ForwardOutcome, Incoming, Lane, LaneHead, Received,
     Refusal, RefusedCall, Take,
 };
-use crate::conditions::INDEX;
+use crate::conditions::{INDEX, Words};
 use crate::error::{IndexError, Unreadable};
 use crate::inspect;
 use crate::logged;
@@ -332,10 +332,14 @@ impl Engine {
             Ok(found) => found,
             Err(IndexError::Closed) => T::default(),
             Err(error) => {
-                let remedy = "restart the gateway: it builds the index anew from the journal";
-                self.shared
-                    .conditions
-                    .bad(INDEX, &error.to_string(), remedy, self.now());
+                let words = Words::new(
+                    [error.to_string(), format!("индекс не читается: {error}")],
+                    [
+                        "restart the gateway: it builds the index anew from the journal",
+                        "перезапустите шлюз: он заново построит индекс по журналу",
+                    ],
+                );
+                self.shared.conditions.bad(INDEX, words, self.now());
                 T::default()
             }
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::command::{Lane, MessageType};
+use crate::conditions::Words;
 use crate::names::{KindName, MessageId, Mnemonic, NodeId, Party, Queue, UpstreamName};
 
 /// Microseconds since 1970, the engine's grain of time: rows keep it short and sortable, the journal writes it exactly.
@@ -215,39 +216,71 @@ pub(crate) struct JournalCut {
 
 impl JournalCut {
     /// For `/ready`.
-    pub(crate) fn message(&self) -> String {
+    pub(crate) fn words(&self) -> Words {
+        Words::new(self.messages(), self.remedies())
+    }
+
+    fn messages(&self) -> [String; 2] {
         let Self { at, known, end, .. } = self;
         let at = at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ");
+        let first = end + 1;
         if self.gap {
-            let first = end + 1;
-            return format!(
-                "records {first} to {known} of the journal are missing, and the start at {at} had to build its state without \
-                 them: messages that were accepted then are lost, and others are where they were before"
-            );
+            return [
+                format!(
+                    "records {first} to {known} of the journal are missing, and the start at {at} had to build its state without \
+                     them: messages that were accepted then are lost, and others are where they were before"
+                ),
+                format!(
+                    "в журнале нет записей с {first} по {known}, и запуск {at} построил состояние без них: принятые тогда \
+                     сообщения потеряны, остальные стоят там, где были прежде"
+                ),
+            ];
         }
         if known > end {
-            let first = end + 1;
-            format!(
-                "the start at {at} found that records {first} to {known} of the journal, which were durable, are gone"
-            )
+            [
+                format!(
+                    "the start at {at} found that records {first} to {known} of the journal, which were durable, are gone"
+                ),
+                format!(
+                    "при запуске {at} обнаружено, что записей журнала с {first} по {known}, уже сохранённых, больше нет"
+                ),
+            ]
         } else {
-            format!("the start at {at} found that record {known} of the journal is not the one that was durable")
+            [
+                format!("the start at {at} found that record {known} of the journal is not the one that was durable"),
+                format!("при запуске {at} обнаружено, что запись журнала {known} — не та, что была сохранена"),
+            ]
         }
     }
 
-    /// What a person can do about it.
-    pub(crate) fn remedy(&self) -> String {
-        let aside = match &self.aside {
-            Some(folder) => format!("in {folder} under data_dir, where that start put what it took away, "),
-            None => String::new(),
+    fn remedies(&self) -> [String; 2] {
+        let (aside, aside_ru) = match &self.aside {
+            Some(folder) => (
+                format!("in {folder} under data_dir, where that start put what it took away, "),
+                format!("в {folder} внутри data_dir, куда тот запуск убрал изъятое, "),
+            ),
+            None => (String::new(), String::new()),
         };
         if self.gap {
             let places = "in backups and in the archive";
-            return format!(
-                "look for the records {aside}{places}, and for bodies in the spool, of which nothing is removed meanwhile; \
-                 apply the registry again; then `rsmev journal acknowledge`"
-            );
+            return [
+                format!(
+                    "look for the records {aside}{places}, and for bodies in the spool, of which nothing is removed meanwhile; \
+                     apply the registry again; then `rsmev journal acknowledge`"
+                ),
+                format!(
+                    "ищите записи {aside_ru}в резервных копиях и в архиве, а тела — в хранилище тел, из которого пока ничего не \
+                     удаляется; примените реестр ещё раз; затем `rsmev journal acknowledge`"
+                ),
+            ];
         }
-        format!("look for the records {aside}in backups and in shipped checkpoints; then `rsmev journal acknowledge`")
+        [
+            format!(
+                "look for the records {aside}in backups and in shipped checkpoints; then `rsmev journal acknowledge`"
+            ),
+            format!(
+                "ищите записи {aside_ru}в резервных копиях и вывезенных контрольных точках; затем `rsmev journal acknowledge`"
+            ),
+        ]
     }
 }

@@ -127,7 +127,7 @@ impl Shared {
 
     /// Shows a cut of the journal.
     pub(crate) fn hold_cut(&self, cut: &JournalCut) {
-        self.conditions.hold(JOURNAL, cut.message(), cut.remedy(), self.now());
+        self.conditions.hold(JOURNAL, cut.words(), self.now());
     }
 
     /// What waited for upstreams after a restoration may go.

@@ -25,6 +25,17 @@ pub fn show_seconds(seconds: u64) -> String {
     }
 }
 
+/// The same in Russian: `45 с`, `12 мин 30 с`, `3 ч 5 мин`, `4 дн 2 ч`.
+pub fn show_seconds_ru(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} с"),
+        (0, 0, _) => format!("{minutes} мин {} с", seconds % 60),
+        (0, _, _) => format!("{hours} ч {minutes} мин"),
+        _ => format!("{days} дн {hours} ч"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +48,9 @@ mod tests {
         assert_eq!(show_seconds(59), "59s");
         assert_eq!(show_seconds(750), "12m 30s");
         assert_eq!(show_seconds(352_800), "4d 2h");
+        assert_eq!(
+            [45, 750, 11_100, 352_800].map(show_seconds_ru),
+            ["45 с", "12 мин 30 с", "3 ч 5 мин", "4 дн 2 ч"]
+        );
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::backup::BackupMark;
 use crate::checkpoint;
-use crate::conditions::{DISK, INDEX, JOURNAL};
+use crate::conditions::{DISK, INDEX, JOURNAL, Words};
 use crate::decide::Planned;
 use crate::destruction;
 use crate::error::StartError;
@@ -284,8 +284,17 @@ impl Writer {
     /// Nothing new is accepted until a tick finds enough room.
     fn no_space(&mut self, why: &str) {
         let now = self.shared.now();
-        let remedy = "make room on the disk that holds data_dir; the gateway goes on by itself then";
-        self.shared.conditions.bad(DISK, why, remedy, now);
+        let words = Words::new(
+            [
+                why.to_owned(),
+                format!("новое не принимается, на диске мало места: {why}"),
+            ],
+            [
+                "make room on the disk that holds data_dir; the gateway goes on by itself then",
+                "освободите место на диске, где лежит data_dir; приём возобновится сам",
+            ],
+        );
+        self.shared.conditions.bad(DISK, words, now);
         if !std::mem::replace(&mut self.house.no_space, true) {
             let text = format!("nothing new is accepted: {why}");
             self.shared.incidents.tell(IncidentKind::DiskLow, text, now);
@@ -467,10 +476,14 @@ impl Writer {
                 Ok(written)
             }
             Err(error) => {
-                let text = format!("the journal's checkpoint cannot be signed: {error}");
-                self.shared
-                    .conditions
-                    .bad(JOURNAL, &text, "check the key in [keys]", now);
+                let words = Words::new(
+                    [
+                        format!("the journal's checkpoint cannot be signed: {error}"),
+                        format!("контрольную точку журнала не удалось подписать: {error}"),
+                    ],
+                    ["check the key in [keys]", "проверьте ключ в [keys]"],
+                );
+                self.shared.conditions.bad(JOURNAL, words, now);
                 // A full segment is closed without one: accepting goes before vouching.
                 Ok(true)
             }
@@ -572,14 +585,20 @@ impl Writer {
     /// The end without order: everybody who waits is told, and the process must end.
     fn fail(mut self, why: &str) {
         let now = self.shared.now();
-        let remedy = "the gateway ends; check the disk and the system's log, then start it again";
         let name = if self.store.failure().is_some() {
             JOURNAL
         } else {
             self.shared.index.doubt(why);
             INDEX
         };
-        self.shared.conditions.bad(name, why, remedy, now);
+        let words = Words::new(
+            [why.to_owned(), format!("хранилище отказало: {why}")],
+            [
+                "the gateway ends; check the disk and the system's log, then start it again",
+                "шлюз завершается; проверьте диск и системный журнал, затем запустите его снова",
+            ],
+        );
+        self.shared.conditions.bad(name, words, now);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             command.fail(why);

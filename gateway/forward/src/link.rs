@@ -46,6 +46,10 @@ pub struct LinkStatus {
     pub message: String,
     /// What a person can do about it; empty when nothing is wrong.
     pub remedy: &'static str,
+    /// What is wrong, in Russian; what the upstream or the system says of itself stays as it is.
+    pub message_ru: String,
+    /// What a person can do about it, in Russian.
+    pub remedy_ru: &'static str,
 }
 
 impl Link {
@@ -83,21 +87,32 @@ impl Link {
     /// How the link is.
     pub fn status(&self) -> LinkStatus {
         let condition = self.shared.condition();
-        let (message, remedy) = match (condition.trouble, condition.paused) {
+        let (message, message_ru, remedy, remedy_ru) = match (condition.trouble, condition.paused) {
             (Some(trouble), _) if trouble.starts_with("stopped") => (
-                trouble,
+                trouble.clone(),
+                format!("остановлена: {}", trouble.trim_start_matches("stopped: ")),
                 "check that the upstream knows the gateway's certificate and that it is valid; then see `rsmev quarantine list`",
+                "проверьте, что вышестоящий узел знает сертификат шлюза и что он действителен; затем `rsmev quarantine list`",
             ),
             (Some(trouble), _) => (
-                trouble,
+                trouble.clone(),
+                format!("нет связи: {}", trouble.trim_start_matches("down: ")),
                 "check the network and the upstream; what waits is sent when it is back",
+                "проверьте сеть и вышестоящий узел; ожидающее уйдёт, когда связь восстановится",
             ),
             (None, Some(paused)) => (
                 format!("nothing is pulled: {paused}"),
+                format!("входящие не забираются: {paused}"),
                 "see the gateway's other conditions",
+                "смотрите остальные условия шлюза",
             ),
-            (None, None) if !condition.up => ("not reached yet".to_owned(), "wait, or check the network"),
-            (None, None) => (String::new(), ""),
+            (None, None) if !condition.up => (
+                "not reached yet".to_owned(),
+                "связи ещё не было".to_owned(),
+                "wait, or check the network",
+                "подождите или проверьте сеть",
+            ),
+            (None, None) => (String::new(), String::new(), "", ""),
         };
         let (name, since) = (self.name().clone(), condition.since);
         LinkStatus {
@@ -106,6 +121,8 @@ impl Link {
             since,
             message,
             remedy,
+            message_ru,
+            remedy_ru,
         }
     }
 

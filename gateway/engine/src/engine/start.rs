@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::Engine;
 use crate::blobs::Blobs;
 use crate::clock::{Clock, SystemClock};
-use crate::conditions::INDEX;
+use crate::conditions::{INDEX, Words};
 use crate::decide::Random;
 use crate::decide::sweep::Sweep;
 use crate::error::{IndexError, StartError};
@@ -329,8 +329,14 @@ fn spawn(writer: Writer, shared: &Arc<Shared>, tick: Duration, commands: mpsc::W
                 },
                 Err(IndexError::Closed) => return,
                 Err(error) => {
-                    let remedy = "check the disk; a restart builds the index anew from the journal";
-                    flushed.conditions.bad(INDEX, &error.to_string(), remedy, flushed.now());
+                    let words = Words::new(
+                        [error.to_string(), format!("индекс не записывается на диск: {error}")],
+                        [
+                            "check the disk; a restart builds the index anew from the journal",
+                            "проверьте диск; при перезапуске индекс строится заново по журналу",
+                        ],
+                    );
+                    flushed.conditions.bad(INDEX, words, flushed.now());
                 }
             }
         }

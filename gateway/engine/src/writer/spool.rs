@@ -7,7 +7,7 @@ use journal::RemoveError;
 use logbook::log;
 
 use super::{Writer, is_due};
-use crate::conditions::SPOOL;
+use crate::conditions::{SPOOL, Words};
 use crate::event::Event;
 use crate::gaps;
 use crate::incidents::IncidentKind;
@@ -25,13 +25,17 @@ impl Writer {
             conditions.good(SPOOL, now);
         } else {
             let stuck: Vec<_> = self.house.stuck.keys().collect();
-            let text = format!("spool segments with bodies that cannot be read: {stuck:?}");
-            conditions.bad(
-                SPOOL,
-                &text,
-                "check the disk; restore the segment from a backup: it is tried again every hour",
-                now,
+            let words = Words::new(
+                [
+                    format!("spool segments with bodies that cannot be read: {stuck:?}"),
+                    format!("не читаются сегменты хранилища с телами сообщений: {stuck:?}"),
+                ],
+                [
+                    "check the disk; restore the segment from a backup: it is tried again every hour",
+                    "проверьте диск; восстановите сегмент из резервной копии: попытка повторяется каждый час",
+                ],
             );
+            conditions.bad(SPOOL, words, now);
         }
     }
 

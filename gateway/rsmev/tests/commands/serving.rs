@@ -23,6 +23,9 @@ fn the_pages_of_a_running_gateway() {
         for field in ["ok", "since", "message", "remedy"] {
             assert!(!condition[field].is_null(), "{name} {field}: {body}");
         }
+        let russian = condition["message_ru"].as_str().unwrap();
+        assert!(russian.chars().any(|c| ('а'..='я').contains(&c)), "{name}: {body}");
+        assert_eq!(condition["remedy_ru"], "", "{name}: {body}");
     }
     assert!(ready.get("test_clock").is_none());
 
