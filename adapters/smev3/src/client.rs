@@ -32,7 +32,7 @@ pub use error::{BuildError, ClientError, UpstreamFault};
 pub use once::{Answered, NoAnswer, NoConnection, post_once};
 pub use outgoing::{Dispatch, DispatchContent, Outgoing};
 pub use pulled::Pulled;
-pub use transport::{Bounds, Reached};
+pub use transport::{Bounds, Reached, Steps};
 
 use crate::envelope::Operation;
 use crate::version::Version;

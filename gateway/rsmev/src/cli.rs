@@ -44,6 +44,11 @@ pub(crate) enum Command {
     Setup(Box<crate::setup::Arguments>),
     /// Verify configuration, keys, registry and storage; every problem is reported
     Check(OutputArg),
+    /// One screen of everything: disk, clock, keys and certificates, upstreams, queues, journal, limits, versions, and what to
+    /// do about what is wrong; also of a stopped gateway
+    Doctor(OutputArg),
+    /// What a helper elsewhere needs to see, in one file without secrets and payload
+    SupportBundle(SupportBundle),
     /// A region in a box: emulated federal bus, gateway, three participants, an upstream outage in the middle
     Sandbox(Sandbox),
     /// GOST keys, certificate requests, certificates
@@ -194,6 +199,16 @@ pub(crate) struct Sandbox {
     /// Leave the folder behind, to look around in
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SupportBundle {
+    /// The file (.tar.zst), which must not be there yet; - for standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// So many of the journal's last records, without evidence
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) records: u32,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ mod archive;
 mod authorities;
 mod backup;
 mod build;
+mod bundle;
 mod check;
 mod cli;
 mod commands;
@@ -16,11 +17,13 @@ mod confirm;
 mod credentials;
 mod data_dir;
 mod descriptors;
+mod doctor;
 mod document;
 mod door;
 mod failure;
 #[doc(hidden)]
 pub mod fuzz_bodies;
+mod health;
 mod incidents;
 mod keys;
 mod links;
@@ -34,6 +37,7 @@ mod operator;
 mod output;
 mod parts;
 mod problem;
+mod process;
 mod registry_file;
 mod renewal;
 mod sandbox;
@@ -80,6 +84,8 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&settings()?, &cli.config, arguments),
         Command::Setup(arguments) => setup::run(&cli.config, arguments, out),
         Command::Check(arguments) => check::run(&cli.config, arguments.output, out),
+        Command::SupportBundle(arguments) => bundle::run(&cli.config, arguments, out),
+        Command::Doctor(arguments) => doctor::run(&cli.config, arguments.output, out),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Keys(Keys::New(arguments)) => keys::new(arguments, out),
         Command::Keys(Keys::Csr(arguments)) => keys::csr(arguments, out),

@@ -140,6 +140,11 @@ pub(crate) enum Request {
     },
     /// Incidents that are open, and the latest that were closed.
     Incidents,
+    /// How the gateway fares; only a running one can tell.
+    Health {
+        /// With the text of `/metrics`.
+        metrics: bool,
+    },
     /// The registry's content.
     Registry,
     /// Sequence number of the journal's last record.
@@ -222,6 +227,8 @@ impl Request {
         match self {
             // Years of records are read and verified.
             Self::ApproveDestruction { .. } => Duration::from_hours(12),
+            // Whoever asks for that wants to know whether it answers at all.
+            Self::Health { .. } => Duration::from_secs(15),
             _ => Duration::from_secs(120),
         }
     }
@@ -238,7 +245,8 @@ impl Request {
             | Self::Incidents
             | Self::Registry
             | Self::RegistryFiles
-            | Self::JournalEnd => Right::Look,
+            | Self::JournalEnd
+            | Self::Health { .. } => Right::Look,
             // The two people of a destruction are operators: an auditor changes nothing.
             Self::ProposeDestruction { .. }
             | Self::ApproveDestruction { .. }
@@ -290,6 +298,7 @@ impl Request {
             | Self::PauseQueue { .. }
             | Self::ResumeQueue { .. }
             | Self::JournalEnd
+            | Self::Health { .. }
             | Self::JournalVerified { .. }
             | Self::RegistryApply { .. } => false,
         }
@@ -421,6 +430,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         | Request::PauseQueue { .. }
         | Request::ResumeQueue { .. }
         | Request::JournalEnd
+        | Request::Health { .. }
         | Request::JournalVerified { .. }
         | Request::RegistryApply { .. } => Err("this needs more than a look at the store".to_owned()),
     }
@@ -494,6 +504,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
             to_json(Rotated { before, now })
         }
         Request::JournalEnd => to_json(engine.gauges().journal_last_seq),
+        Request::Health { .. } => Err("only a running gateway can tell how it fares".to_owned()),
         Request::JournalVerified { .. } => Err("only a running gateway keeps what a verification found".to_owned()),
         Request::RegistryApply { content, prune, blobs } => {
             let change = RegistryChange {

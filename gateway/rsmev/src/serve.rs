@@ -26,6 +26,7 @@ use crate::admin::socket::AdminSocket;
 use crate::archive::Archive;
 use crate::cli::{Serve, TestClock};
 use crate::failure::Failure;
+use crate::health::Vitals;
 use crate::incidents;
 use crate::keys::{self, Identity};
 use crate::links::Links;
@@ -187,7 +188,7 @@ impl Gateway {
             (&verification, notices),
             test_clock,
         )?;
-        administration(settings, &engine, (pages, verification), &mut parts).await?;
+        administration(settings, &engine, pages, verification, &mut parts).await?;
         parts.spawn("the renewal of the door's TLS", renewal.clone().watch());
         if let Some(watchdog) = supervisor::watchdog(&engine) {
             parts.spawn("the watchdog", watchdog);
@@ -335,12 +336,12 @@ fn pages(
     (door, tls): (Arc<DoorMetrics>, Option<LiveTls>),
     (verification, notices): (&Verification, notify::Counts),
     test_clock: Option<&TestClock>,
-) -> Result<Pages, Failure> {
+) -> Result<(Pages, Arc<Sources>), Failure> {
     let test_clock = test_clock.map(ToString::to_string);
     let certificate = identity.certificate.clone();
     let observed = (links.clone(), archive.clone());
     let readiness = Arc::new(Readiness::new(engine.clone(), certificate, observed, test_clock));
-    let sources = Sources {
+    let sources = Arc::new(Sources {
         engine: engine.clone(),
         door,
         tls,
@@ -350,13 +351,14 @@ fn pages(
         readiness: Arc::clone(&readiness),
         verification: verification.clone(),
         notices,
-    };
-    let metrics = Metrics::new(sources).map_err(|error| Failure::refused(format!("metrics: {error}")))?;
-    Ok(Pages {
+    });
+    let metrics = Metrics::new(Arc::clone(&sources)).map_err(|error| Failure::refused(format!("metrics: {error}")))?;
+    let pages = Pages {
         readiness,
         metrics,
         engine: engine.clone(),
-    })
+    };
+    Ok((pages, sources))
 }
 
 /// Starts the rules and what tells of the incidents that they find.
@@ -375,7 +377,8 @@ fn watch_incidents(settings: &Settings, sources: incidents::Sources, parts: &mut
 async fn administration(
     settings: &Settings,
     engine: &Engine,
-    (pages, verification): (Pages, Verification),
+    (pages, sources): (Pages, Arc<Sources>),
+    verification: Verification,
     parts: &mut Parts,
 ) -> Result<(), Failure> {
     let admin = &settings.admin;
@@ -387,8 +390,10 @@ async fn administration(
     }
     let socket = AdminSocket::bind(&admin.socket, admin.roles.clone())
         .map_err(|error| Failure::refused(format!("admin.socket {}: {error}", admin.socket.display())))?;
-    parts.spawn("the administrative pages", http::serve(listener, Arc::new(pages)));
-    parts.spawn("the admin socket", socket.serve(engine.clone(), verification));
+    let pages = Arc::new(pages);
+    let vitals = Vitals::new(Arc::clone(&pages), sources, &settings.node.data_dir, &settings.limits);
+    parts.spawn("the administrative pages", http::serve(listener, pages));
+    parts.spawn("the admin socket", socket.serve(engine.clone(), verification, vitals));
     Ok(())
 }
 

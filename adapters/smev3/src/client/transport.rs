@@ -75,6 +75,21 @@ pub struct Reached {
     pub took: Duration,
     /// The upstream's clock, to the second.
     pub date: Option<SystemTime>,
+    /// Where the time went.
+    pub steps: Steps,
+}
+
+/// What the parts of reaching an upstream took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// The look-up of the name.
+    pub resolve: Duration,
+    /// The connection.
+    pub connect: Duration,
+    /// The TLS session, where there is one.
+    pub tls: Option<Duration>,
+    /// From then to the head of the answer.
+    pub answer: Duration,
 }
 
 /// A call ready to be sent.
@@ -175,7 +190,8 @@ impl Transport {
     /// Asks for the service's description on a connection of its own.
     pub(super) async fn look(&self) -> Result<Reached, String> {
         let since = Instant::now();
-        let mut connection = self.connect().await.map_err(|cause| cause.to_string())?;
+        let (mut connection, mut steps) = self.connect_timed().await.map_err(|cause| cause.to_string())?;
+        let asked = Instant::now();
         let mut request = Request::new(Full::new(Bytes::new()));
         let target = format!("{}?wsdl", self.endpoint.target.path());
         *request.uri_mut() = target.parse().map_err(|_| "the path is unusable".to_owned())?;
@@ -183,11 +199,13 @@ impl Transport {
         let answered = timeout(self.bounds.answer, connection.send_request(request)).await;
         let answered = answered.map_err(|_| format!("no answer within {} s", self.bounds.answer.as_secs_f32()))?;
         let response = answered.map_err(|error| error.to_string())?;
+        steps.answer = asked.elapsed();
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         Ok(Reached {
             status: response.status().as_u16(),
             took: since.elapsed(),
             date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
+            steps,
         })
     }
 
@@ -213,22 +231,37 @@ impl Transport {
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, NoConnection> {
+        self.connect_timed().await.map(|(connection, _)| connection)
+    }
+
+    async fn connect_timed(&self) -> Result<(Connection, Steps), NoConnection> {
         let limit = self.bounds.connect;
         let attempt = async {
+            let since = Instant::now();
             let found = lookup_host((self.endpoint.host.as_str(), self.endpoint.port)).await;
             let addresses: Vec<_> = found.map_err(NoConnection::Name)?.collect();
+            let resolved = Instant::now();
             let stream = TcpStream::connect(addresses.as_slice())
                 .await
                 .map_err(NoConnection::Refused)?;
             stream.set_nodelay(true).map_err(NoConnection::Refused)?;
-            match &self.endpoint.tls {
+            let mut steps = Steps {
+                resolve: resolved - since,
+                connect: resolved.elapsed(),
+                ..Steps::default()
+            };
+            let connection = match &self.endpoint.tls {
                 None => handshake(stream).await,
                 Some((config, name)) => {
+                    let connected = Instant::now();
                     let connector = tokio_rustls::TlsConnector::from(config.clone());
                     let stream = connector.connect(name.clone(), stream).await;
-                    handshake(stream.map_err(NoConnection::Tls)?).await
+                    let stream = stream.map_err(NoConnection::Tls)?;
+                    steps.tls = Some(connected.elapsed());
+                    handshake(stream).await
                 }
-            }
+            };
+            Ok((connection?, steps))
         };
         timeout(limit, attempt).await.unwrap_or(Err(NoConnection::Late(limit)))
     }

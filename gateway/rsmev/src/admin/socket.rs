@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::roles::Rights;
+use crate::health::Vitals;
 use crate::logged;
 use crate::operator::{self, Request};
 use crate::settings::RoleGroups;
@@ -57,7 +58,7 @@ struct Access {
 }
 
 /// Who answers.
-type Gateway = (Engine, Verification);
+type Gateway = (Engine, Verification, Vitals);
 
 impl AdminSocket {
     /// Listens. A socket file that nobody answers at is replaced.
@@ -80,7 +81,7 @@ impl AdminSocket {
     }
 
     /// Answers callers until it is dropped.
-    pub(crate) async fn serve(self, engine: Engine, verification: Verification) {
+    pub(crate) async fn serve(self, engine: Engine, verification: Verification, vitals: Vitals) {
         let places = Arc::new(Semaphore::new(CALLERS));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -95,7 +96,7 @@ impl AdminSocket {
                 }
             };
             let (engine, access) = (engine.clone(), Arc::clone(&self.access));
-            let answering = (engine.clone(), verification.clone());
+            let answering = (engine.clone(), verification.clone(), vitals.clone());
             tokio::spawn(async move {
                 let conversation = tokio::spawn(async move { converse(stream, &answering, &access).await });
                 match conversation.await {
@@ -141,7 +142,7 @@ async fn converse(stream: UnixStream, gateway: &Gateway, access: &Access) -> io:
 }
 
 async fn answer(
-    (engine, verification): &Gateway,
+    (engine, verification, vitals): &Gateway,
     line: &[u8],
     caller: Uid,
     (rights, roles): (&Rights, &RoleGroups),
@@ -170,6 +171,16 @@ async fn answer(
     if let Request::JournalVerified { error } = request {
         verification.note(engine, error).await;
         return Reply::Ok(Value::Null);
+    }
+    if let Request::Health { metrics } = request {
+        let vitals = vitals.clone();
+        let health = tokio::task::spawn_blocking(move || vitals.health(metrics)).await;
+        let health = health.map_err(|error| error.to_string()).flatten();
+        return match health.map(serde_json::to_value) {
+            Ok(Ok(health)) => Reply::Ok(health),
+            Ok(Err(error)) => Reply::Error(error.to_string()),
+            Err(text) => Reply::Error(text),
+        };
     }
     match operator::carry_out(engine, request, &person(caller)).await {
         Ok(value) => Reply::Ok(value),

@@ -26,6 +26,7 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
                 Ok(certificate) => {
                     let (level, text) = validity(&certificate, Level::Warning);
                     findings.key(inspection, level, &key, format!("{}: {text}", file.display()));
+                    findings.is_a_term();
                 }
                 Err(failure) => findings.key(inspection, Level::Error, &key, failure.to_string()),
             }
@@ -90,6 +91,7 @@ fn own_key(inspection: &Inspection, findings: &mut Findings) {
             Ok(certificate) => {
                 let (level, text) = validity(&certificate, Level::Error);
                 findings.key(inspection, level, CERTIFICATE, format!("{}: {text}", file.display()));
+                findings.is_a_term();
             }
             Err(failure) => missing(inspection, findings, CERTIFICATE, &failure),
         }
@@ -193,6 +195,7 @@ fn tls(inspection: &Inspection, findings: &mut Findings) {
                 Some(outline) => {
                     let (level, text) = term(&outline, Level::Error);
                     findings.key(inspection, level, key, format!("with its key: {text}"));
+                    findings.is_a_term();
                 }
                 None => findings.key(inspection, Level::Error, key, "subject and validity cannot be read"),
             }

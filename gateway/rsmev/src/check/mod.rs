@@ -23,6 +23,15 @@ use crate::settings::units::count;
 
 /// Carries the command out.
 pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Failure> {
+    found(config).show(output, out)
+}
+
+/// Everything that `check` finds, for those who show it beside other things.
+pub(crate) fn findings(config: &Path) -> Vec<Finding> {
+    found(config).found
+}
+
+fn found(config: &Path) -> Findings {
     let inspection = Inspection::read(config);
     let mut findings = Findings::default();
     if inspection.problems.is_empty() {
@@ -34,6 +43,7 @@ pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Fa
             place: problem.place.clone(),
             key: problem.key.clone(),
             text: problem.text.clone(),
+            term: false,
         });
     }
     files::check(&inspection, &mut findings);
@@ -41,7 +51,7 @@ pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Fa
     roles::check(&inspection, &mut findings);
     notify::check(&inspection, &mut findings);
     storage::check(&inspection, &mut findings);
-    findings.show(output, out)
+    findings
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,14 +75,20 @@ impl Level {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Finding {
-    level: Level,
+/// Something that was looked at.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Finding {
+    /// How it was found.
+    pub(crate) level: Level,
     /// `file:line`, an environment variable, or what else is meant.
-    place: String,
+    pub(crate) place: String,
     /// Empty where no key is meant.
-    key: String,
-    text: String,
+    pub(crate) key: String,
+    /// What is so.
+    pub(crate) text: String,
+    /// It is about how long a certificate is valid.
+    #[serde(skip)]
+    pub(crate) term: bool,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +104,7 @@ impl Findings {
             place: inspection.place(key),
             key: key.to_owned(),
             text: text.into(),
+            term: false,
         });
     }
 
@@ -98,7 +115,15 @@ impl Findings {
             place: place.into(),
             key: String::new(),
             text: text.into(),
+            term: false,
         });
+    }
+
+    /// The last finding is about how long a certificate is valid.
+    fn is_a_term(&mut self) {
+        if let Some(last) = self.found.last_mut() {
+            last.term = true;
+        }
     }
 
     fn count(&self, level: Level) -> u64 {
@@ -115,6 +140,7 @@ impl Findings {
                 place,
                 key,
                 text,
+                ..
             } in &self.found
             {
                 let key = if key.is_empty() {

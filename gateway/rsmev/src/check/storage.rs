@@ -156,6 +156,7 @@ fn registry(inspection: &Inspection, findings: &mut Findings, dir: &Path, conten
                 Ok(certificate) => {
                     let (level, text) = files::validity(&certificate, Level::Warning);
                     findings.at(level, place, text);
+                    findings.is_a_term();
                 }
                 Err(text) => findings.at(Level::Error, place, text),
             }

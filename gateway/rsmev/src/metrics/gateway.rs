@@ -24,8 +24,6 @@ use crate::verification::Verification;
 const DOOR: &str = DOORS[0];
 /// Label of what the links pull.
 const UPSTREAM: &str = DOORS[1];
-/// What the door's TLS certificate is called if it has no subject.
-const TLS: &str = "smev3.tls";
 
 /// Who is asked.
 pub(crate) struct Sources {
@@ -292,27 +290,13 @@ impl Sources {
     }
 
     fn certificates(&self) -> MetricFamily {
-        let registry = self.engine.registry();
         let mut ends: BTreeMap<String, i64> = BTreeMap::new();
-        let mut watch = |subject: String, end: i64| {
-            let earliest = ends.entry(subject).or_insert(i64::MAX);
-            *earliest = (*earliest).min(end);
-        };
-        for certificate in std::iter::once(self.certificate.clone()).chain(self.links.trusted()) {
-            watch(certificate.subject().to_owned(), certificate.not_after());
-        }
-        for participant in registry.content().participants.values() {
-            for reference in &participant.certificates {
-                let read = self.engine.blob(&reference.0.to_string()).ok();
-                if let Some(certificate) = read.and_then(|der| Certificate::from_der(&der).ok()) {
-                    watch(certificate.subject().to_owned(), certificate.not_after());
-                }
-            }
-        }
-        if let Some(tls) = &self.tls {
-            let certificate = tls.certificate();
+        for certificate in crate::health::certificates(self) {
             let named = Some(certificate.subject).filter(|subject| !subject.is_empty());
-            watch(named.unwrap_or_else(|| TLS.to_owned()), certificate.not_after);
+            let earliest = ends
+                .entry(named.unwrap_or_else(|| certificate.of.to_string()))
+                .or_insert(i64::MAX);
+            *earliest = (*earliest).min(certificate.not_after);
         }
         let now = self.engine.now().as_second();
         let mut family = Family::new(of::CERTIFICATE_EXPIRES);

@@ -13,6 +13,8 @@ pub(crate) use catalogue::rows;
 pub(crate) use document::markdown;
 pub(crate) use gateway::Sources;
 
+use std::sync::Arc;
+
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -22,7 +24,7 @@ pub(crate) struct Metrics(Registry);
 
 impl Metrics {
     /// The gateway's series and those of the process.
-    pub(crate) fn new(sources: Sources) -> prometheus::Result<Self> {
+    pub(crate) fn new(sources: Arc<Sources>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(Gateway(sources)))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
@@ -37,7 +39,7 @@ impl Metrics {
     }
 }
 
-struct Gateway(Sources);
+struct Gateway(Arc<Sources>);
 
 impl Collector for Gateway {
     fn desc(&self) -> Vec<&Desc> {

@@ -151,6 +151,8 @@ impl Settled {
 
 #[cfg(test)]
 mod tests {
+    use smev3::client::Steps;
+
     use super::*;
 
     #[test]
@@ -160,6 +162,7 @@ mod tests {
             status: 200,
             took: Duration::from_millis(12),
             date,
+            steps: Steps::default(),
         };
         assert!(told(&reached(Some(now)), now).ends_with("12 ms with HTTP status 200; the clocks agree"));
         assert!(

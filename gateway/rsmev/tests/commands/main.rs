@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod bundle;
 mod configuration;
 mod confirm;
+mod doctor;
 mod halts;
 mod incidents;
 mod keys;
