@@ -11,12 +11,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use common::{BINARY, CONSUMER, SOON, SPRAVKA, eventually, identity, local_region, request};
-use emulator::{CallError, Participant, RequestData, Version};
+use common::callers::Callers;
+use common::{BINARY, CONSUMER, SOON, eventually, identity, local_region};
+use emulator::Version;
 use harness::Region;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -141,35 +140,6 @@ async fn a_start_that_waits_asks_for_more_time() {
     end(gateway).await;
 }
 
-/// What the callers of a gateway that is restarted have seen.
-#[derive(Default)]
-struct Seen {
-    accepted: AtomicU64,
-    retried: AtomicU64,
-    longest: AtomicU64,
-}
-
-/// Sends until told to stop. A connection that was kept alive may have been closed while the call was on its way: it is
-/// made once more, under the same identifier. Everything else is a failure.
-async fn calls(system: Participant, stop: Arc<AtomicBool>, seen: Arc<Seen>) {
-    while !stop.load(Ordering::Relaxed) {
-        let data: RequestData = system.new_request(request(SPRAVKA, "под перезапуском"));
-        let since = Instant::now();
-        let receipt = match system.send_request(&data).await {
-            Err(CallError::Transport(error)) => {
-                seen.retried.fetch_add(1, Ordering::Relaxed);
-                let again = system.send_request(&data).await;
-                again.unwrap_or_else(|second| panic!("{error}, and on a new connection {second}"))
-            }
-            answer => answer.unwrap(),
-        };
-        assert_eq!(receipt.message_id, data.message_id);
-        let took = u64::try_from(since.elapsed().as_millis()).unwrap();
-        seen.longest.fetch_max(took, Ordering::Relaxed);
-        seen.accepted.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::print_stderr, reason = "the figures of the run")]
 async fn callers_do_not_notice_a_restart_behind_a_socket_that_is_held_open() {
@@ -178,37 +148,19 @@ async fn callers_do_not_notice_a_restart_behind_a_socket_that_is_held_open() {
     let mut gateway = start(&region, Some(&socket), &[]);
     ready(&region).await;
     region.apply_registry().await.unwrap();
-    let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let system = region.participant(CONSUMER, Version::V1_2).unwrap();
-            tokio::spawn(calls(system, Arc::clone(&stop), Arc::clone(&seen)))
-        })
-        .collect();
-    let accepted = || seen.accepted.load(Ordering::Relaxed);
-    let more = async || {
-        let before = accepted();
-        eventually("calls are answered", async || (accepted() > before + 20).then_some(())).await;
-    };
+    let systems = (0..4).map(|_| region.participant(CONSUMER, Version::V1_2).unwrap());
+    let callers = Callers::start(systems);
     for _ in 0..3 {
-        more().await;
+        callers.more().await;
         end(gateway).await;
         gateway = start(&region, Some(&socket), &[]);
-        more().await;
+        callers.more().await;
     }
-    stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.await.expect("no call failed");
-    }
+    let seen = callers.stop().await;
     let queues = region.json(&["queue", "list"]).await.unwrap();
     let waiting = queues[0]["messages"].as_u64();
-    assert_eq!(waiting, Some(accepted()), "each call was accepted once: {queues}");
-    eprintln!(
-        "3 restarts, {} calls, {} on a connection that was closed, 0 failed; the longest took {} ms",
-        accepted(),
-        seen.retried.load(Ordering::Relaxed),
-        seen.longest.load(Ordering::Relaxed)
-    );
+    assert_eq!(waiting, Some(seen.accepted), "each call was accepted once: {queues}");
+    eprintln!("3 restarts, {seen}");
     end(gateway).await;
 }
 

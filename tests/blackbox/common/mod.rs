@@ -1,6 +1,8 @@
 //! What the suites share: regions that are quick to set up, messages, and waiting with a deadline instead of hoping.
 #![allow(dead_code, reason = "each suite uses its own part of this")]
 
+pub(crate) mod callers;
+
 use std::time::{Duration, Instant};
 
 use emulator::{

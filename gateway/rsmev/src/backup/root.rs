@@ -3,11 +3,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 
 /// Owner and group that what is made is given to, if we are root.
 #[derive(Debug, Clone, Copy)]
@@ -210,15 +210,26 @@ impl Root {
         )?))
     }
 
+    /// Opens a place, folder by folder. The kernel could do that by itself (`openat2`), but not under a service manager that
+    /// forbids the making of set-user-ID files: it cannot look into the arguments of that call.
     fn at(&self, place: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        Ok(rustix::fs::openat2(
-            &self.dir,
-            place,
-            flags | OFlags::CLOEXEC,
-            mode,
-            resolve,
-        )?)
+        let names: Vec<_> = place.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+        if place.starts_with('/') || names.contains(&"..") {
+            let text = format!("{place:?} leads out of the folder");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let (name, above) = names
+            .split_last()
+            .map_or((".", [].as_slice()), |(name, above)| (*name, above));
+        let no_link = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut folder = None;
+        for name in above {
+            let from = folder.as_ref().map_or(self.dir.as_fd(), OwnedFd::as_fd);
+            let flags = OFlags::PATH | OFlags::DIRECTORY | no_link;
+            folder = Some(rustix::fs::openat(from, *name, flags, Mode::empty())?);
+        }
+        let from = folder.as_ref().map_or(self.dir.as_fd(), OwnedFd::as_fd);
+        Ok(rustix::fs::openat(from, name, flags | no_link, mode)?)
     }
 }
 
@@ -248,6 +259,8 @@ mod tests {
         assert!(root.make_folders("folder/below", owner).is_err());
         assert!(root.list("folder").is_err() && root.sync("folder").is_err());
         assert!(root.remove("folder/secret").is_err() && root.read("../outside/secret").is_err());
+        let absolute = outside.join("secret");
+        assert!(root.read(absolute.to_str().unwrap()).is_err() && root.read("a/../../outside/secret").is_err());
         assert!(root.list("").unwrap().iter().all(|listed| !listed.is_folder));
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     }
