@@ -7,6 +7,7 @@ mod budget;
 mod exchange;
 mod http;
 mod intake;
+mod lately;
 mod metrics;
 mod places;
 mod rate;
@@ -25,6 +26,7 @@ use engine::Engine;
 use tokio::net::TcpListener;
 use xmldsig::Limits;
 
+pub use lately::RefusedLately;
 pub use metrics::{DoorMetrics, Histogram};
 pub use rate::Rate;
 pub use tls::{LiveTls, LoadedTls, Tls};

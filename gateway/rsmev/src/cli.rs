@@ -7,6 +7,7 @@ mod probe;
 mod registry;
 #[cfg(test)]
 mod shown;
+mod top;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ pub(crate) use incidents::{Incidents, IncidentsCommand};
 pub(crate) use keys::{CurveName, Keys, KeysCsr, KeysNew, KeysShow, MasterKeyCommand};
 pub(crate) use probe::{Caller, Polled, Probe, ProbeAck, ProbePoll, ProbeSend};
 pub(crate) use registry::{Registry, RouteCommand, RouteExplain};
+pub(crate) use top::Top;
 
 /// A regional gateway for the interagency bus SMEV 3: what it has accepted it never loses, and it can prove what happened to it.
 #[derive(Debug, Parser)]
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     /// Participants: suspend one, resume it
     #[command(subcommand)]
     Participant(ParticipantCommand),
+    /// What the running gateway is doing, live: rates, queues, upstreams, the last refusals
+    Top(Top),
     /// The whole story of a message
     Trace(Trace),
     /// Messages that a person must decide about
@@ -138,6 +142,12 @@ pub(crate) enum Reference {
         /// Of the text
         #[arg(long, value_enum, default_value = "en")]
         language: Language,
+    },
+    /// A picture (SVG) of standard input as a terminal shows it, or of `rsmev top`
+    Screenshot {
+        /// Of the running gateway, as `rsmev top` shows it in colour
+        #[arg(long)]
+        top: bool,
     },
 }
 

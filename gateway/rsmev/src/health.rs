@@ -246,7 +246,8 @@ pub(crate) fn certificates(sources: &Sources) -> Vec<CertificateFact> {
 #[derive(Clone)]
 pub(crate) struct Vitals {
     pages: Arc<Pages>,
-    sources: Arc<Sources>,
+    /// What everything that it shows comes from.
+    pub(crate) sources: Arc<Sources>,
     data_dir: Arc<PathBuf>,
     limits: Arc<Limits>,
     started: Timestamp,

@@ -41,12 +41,14 @@ mod process;
 mod registry_file;
 mod renewal;
 mod sandbox;
+mod screenshot;
 mod section;
 mod serve;
 mod settings;
 mod setup;
 mod store;
 mod supervisor;
+mod top;
 mod verification;
 
 use std::process::ExitCode;
@@ -96,6 +98,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Probe(command) => commands::probe::run(command, &cli.config, out),
         Command::Queue(command) => commands::queue::run(command, &settings()?, out),
         Command::Participant(command) => commands::halts::participant(command, &settings()?, out),
+        Command::Top(arguments) => top::run(arguments, &settings()?, out),
         Command::Trace(arguments) => commands::trace::run(arguments, &settings()?, out),
         Command::Quarantine(command) => commands::quarantine::run(command, &settings()?, out),
         Command::Backup(command) => commands::backup::run(command, &cli.config, out),
@@ -107,6 +110,8 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Completions { shell } => commands::reference::completions(*shell, out),
         Command::Reference(Reference::Man { dir }) => commands::reference::man(dir),
         Command::Reference(Reference::Metrics(arguments)) => commands::reference::metrics(arguments.output, out),
+        Command::Reference(Reference::Screenshot { top: false }) => screenshot::of_input(out),
+        Command::Reference(Reference::Screenshot { top: true }) => top::screenshot(&settings()?, out),
         Command::Reference(Reference::Events(arguments)) => commands::reference::events(arguments.output, out),
         Command::Reference(Reference::Configuration { language, output }) => {
             commands::reference::configuration(*language, output.output, out)

@@ -145,6 +145,8 @@ pub(crate) enum Request {
         /// With the text of `/metrics`.
         metrics: bool,
     },
+    /// What a running gateway is doing: counters, gauges, the foremost queues.
+    Overview,
     /// The registry's content.
     Registry,
     /// Sequence number of the journal's last record.
@@ -243,6 +245,7 @@ impl Request {
             | Self::Destructions
             | Self::Halts
             | Self::Incidents
+            | Self::Overview
             | Self::Registry
             | Self::RegistryFiles
             | Self::JournalEnd
@@ -297,6 +300,7 @@ impl Request {
             | Self::ResumeParticipant { .. }
             | Self::PauseQueue { .. }
             | Self::ResumeQueue { .. }
+            | Self::Overview
             | Self::JournalEnd
             | Self::Health { .. }
             | Self::JournalVerified { .. }
@@ -429,6 +433,7 @@ pub(crate) fn look(at: &impl Look, request: &Request) -> Result<Value, String> {
         | Request::ResumeParticipant { .. }
         | Request::PauseQueue { .. }
         | Request::ResumeQueue { .. }
+        | Request::Overview
         | Request::JournalEnd
         | Request::Health { .. }
         | Request::JournalVerified { .. }
@@ -505,6 +510,7 @@ pub(crate) async fn carry_out(engine: &Engine, request: Request, person: &Person
         }
         Request::JournalEnd => to_json(engine.gauges().journal_last_seq),
         Request::Health { .. } => Err("only a running gateway can tell how it fares".to_owned()),
+        Request::Overview => Err("only a running gateway has something to show".to_owned()),
         Request::JournalVerified { .. } => Err("only a running gateway keeps what a verification found".to_owned()),
         Request::RegistryApply { content, prune, blobs } => {
             let change = RegistryChange {

@@ -188,7 +188,7 @@ impl Gateway {
             (&verification, notices),
             test_clock,
         )?;
-        administration(settings, &engine, pages, verification, &mut parts).await?;
+        administration(settings, pages, &mut parts).await?;
         parts.spawn("the renewal of the door's TLS", renewal.clone().watch());
         if let Some(watchdog) = supervisor::watchdog(&engine) {
             parts.spawn("the watchdog", watchdog);
@@ -376,9 +376,7 @@ fn watch_incidents(settings: &Settings, sources: incidents::Sources, parts: &mut
 
 async fn administration(
     settings: &Settings,
-    engine: &Engine,
     (pages, sources): (Pages, Arc<Sources>),
-    verification: Verification,
     parts: &mut Parts,
 ) -> Result<(), Failure> {
     let admin = &settings.admin;
@@ -393,7 +391,7 @@ async fn administration(
     let pages = Arc::new(pages);
     let vitals = Vitals::new(Arc::clone(&pages), sources, &settings.node.data_dir, &settings.limits);
     parts.spawn("the administrative pages", http::serve(listener, pages));
-    parts.spawn("the admin socket", socket.serve(engine.clone(), verification, vitals));
+    parts.spawn("the admin socket", socket.serve(vitals));
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod dashboard;
 mod events;
 mod prometheus;
 mod rules;
+mod top;
 mod verification;
 
 use std::collections::BTreeMap;

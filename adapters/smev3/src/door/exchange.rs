@@ -15,6 +15,7 @@ use logbook::log;
 use super::DOOR;
 use super::budget::{Exhausted, Held, PATIENCE, overhead};
 use super::intake::{Arrival, Command, Intake, Refused, Understood};
+use super::lately::RefusedLately;
 use super::metrics::DoorMetrics;
 use super::rate::TooMany;
 use super::room::Room;
@@ -375,12 +376,20 @@ impl Exchange {
     }
 
     fn record(&self, caller: Caller, operation: Option<Operation>, fault: &Fault, message_id: Option<MessageId>) {
+        let operation = operation.map_or("unknown", Operation::as_str);
+        self.metrics.remember(RefusedLately {
+            at: self.engine.now(),
+            participant: caller.participant.clone(),
+            operation,
+            fault: fault.name.as_str(),
+            reason: fault.reason,
+        });
         self.engine.record_refusal(RefusedCall {
             door: DOOR,
             participant: caller.participant,
             verified: caller.verified,
             address: caller.address,
-            operation: operation.map_or("unknown", Operation::as_str),
+            operation,
             fault: fault.name.as_str(),
             reason: fault.reason,
             message_id,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::lately::{Lately, RefusedLately};
 use crate::envelope::Operation;
 use crate::fault::FaultName;
 
@@ -29,6 +30,7 @@ pub struct DoorMetrics {
     limited_addresses: AtomicU64,
     connections_refused: AtomicU64,
     connections: AtomicU64,
+    lately: Lately,
     budget: Arc<Budget>,
 }
 
@@ -47,6 +49,7 @@ impl DoorMetrics {
             limited_addresses: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            lately: Lately::default(),
             budget,
         }
     }
@@ -108,6 +111,15 @@ impl DoorMetrics {
     pub fn unrecognised(&self) -> Vec<(Option<IpAddr>, u64)> {
         let map = self.unrecognised.lock().unwrap_or_else(PoisonError::into_inner);
         map.iter().map(|(address, count)| (*address, *count)).collect()
+    }
+
+    /// The last refusals of recognised participants, newest first.
+    pub fn lately(&self) -> Vec<RefusedLately> {
+        self.lately.all()
+    }
+
+    pub(super) fn remember(&self, refused: RefusedLately) {
+        self.lately.put(refused);
     }
 
     pub(super) fn count_refused(&self, fault: FaultName) {

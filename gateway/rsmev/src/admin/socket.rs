@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, Worker};
+use engine::Worker;
 use logbook::log;
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use crate::logged;
 use crate::operator::{self, Request};
 use crate::settings::RoleGroups;
 use crate::store::{person, user_name};
-use crate::verification::Verification;
+use crate::top::Overview;
 
 /// Bound of a request in octets: a registry with its schemas fits many times.
 const REQUEST_BYTES: u64 = 64 << 20;
@@ -57,9 +57,6 @@ struct Access {
     roles: RoleGroups,
 }
 
-/// Who answers.
-type Gateway = (Engine, Verification, Vitals);
-
 impl AdminSocket {
     /// Listens. A socket file that nobody answers at is replaced.
     pub(crate) fn bind(path: &Path, roles: RoleGroups) -> io::Result<Self> {
@@ -81,7 +78,7 @@ impl AdminSocket {
     }
 
     /// Answers callers until it is dropped.
-    pub(crate) async fn serve(self, engine: Engine, verification: Verification, vitals: Vitals) {
+    pub(crate) async fn serve(self, vitals: Vitals) {
         let places = Arc::new(Semaphore::new(CALLERS));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -95,8 +92,8 @@ impl AdminSocket {
                     continue;
                 }
             };
-            let (engine, access) = (engine.clone(), Arc::clone(&self.access));
-            let answering = (engine.clone(), verification.clone(), vitals.clone());
+            let (engine, access) = (vitals.sources.engine.clone(), Arc::clone(&self.access));
+            let answering = vitals.clone();
             tokio::spawn(async move {
                 let conversation = tokio::spawn(async move { converse(stream, &answering, &access).await });
                 match conversation.await {
@@ -117,7 +114,7 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn converse(stream: UnixStream, gateway: &Gateway, access: &Access) -> io::Result<()> {
+async fn converse(stream: UnixStream, vitals: &Vitals, access: &Access) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reading, mut writing) = stream.into_split();
     let caller = Uid::from_raw(caller.uid());
@@ -126,7 +123,7 @@ async fn converse(stream: UnixStream, gateway: &Gateway, access: &Access) -> io:
     let mut reading = BufReader::new(reading.take(REQUEST_BYTES));
     tokio::time::timeout(PATIENCE, reading.read_until(b'\n', &mut line)).await??;
     let reply = match access.rights(caller) {
-        Some(rights) => answer(gateway, &line, caller, (&rights, &access.roles)).await,
+        Some(rights) => answer(vitals, &line, caller, (&rights, &access.roles)).await,
         None => {
             log!(
                 logged::ADMIN_CALLER_REFUSED,
@@ -141,12 +138,9 @@ async fn converse(stream: UnixStream, gateway: &Gateway, access: &Access) -> io:
     tokio::time::timeout(PATIENCE, writing.write_all(&octets)).await?
 }
 
-async fn answer(
-    (engine, verification, vitals): &Gateway,
-    line: &[u8],
-    caller: Uid,
-    (rights, roles): (&Rights, &RoleGroups),
-) -> Reply {
+async fn answer(vitals: &Vitals, line: &[u8], caller: Uid, (rights, roles): (&Rights, &RoleGroups)) -> Reply {
+    let sources = &vitals.sources;
+    let engine = &sources.engine;
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return Reply::Error(format!("not a request that this gateway knows: {error}")),
@@ -169,7 +163,7 @@ async fn answer(
         return Reply::Error(why);
     }
     if let Request::JournalVerified { error } = request {
-        verification.note(engine, error).await;
+        sources.verification.note(engine, error).await;
         return Reply::Ok(Value::Null);
     }
     if let Request::Health { metrics } = request {
@@ -180,6 +174,12 @@ async fn answer(
             Ok(Ok(health)) => Reply::Ok(health),
             Ok(Err(error)) => Reply::Error(error.to_string()),
             Err(text) => Reply::Error(text),
+        };
+    }
+    if let Request::Overview = request {
+        return match serde_json::to_value(Overview::of(sources)) {
+            Ok(value) => Reply::Ok(value),
+            Err(error) => Reply::Error(error.to_string()),
         };
     }
     match operator::carry_out(engine, request, &person(caller)).await {

@@ -87,7 +87,7 @@ pub(super) fn is_harmful(c: char) -> bool {
 }
 
 /// Adds a text with harmful characters written as escapes.
-pub(super) fn escape(text: &str, out: &mut String) {
+pub(crate) fn escape(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '\n' => out.push_str("\\n"),

@@ -22,6 +22,7 @@ use crate::settings::{Log, LogFormat};
 use form::Text;
 use journald::Journal;
 use line::Line;
+pub(crate) use line::escape;
 
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
