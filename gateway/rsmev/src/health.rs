@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use engine::command::QueueStatus;
 use engine::names::Mnemonic;
-use engine::{BackupDone, room};
+use engine::{BackupDone, Engine, IncidentStatus, room};
 use gost::Certificate;
 use jiff::Timestamp;
 use journal::disk::{Disk as _, RealDisk};
@@ -24,6 +24,8 @@ use crate::verification;
 
 /// Queues that are told one by one at most: the oldest ones. Names of sub-queues come from the wire.
 const QUEUES: usize = 20;
+/// Open incidents that are told one by one at most.
+const INCIDENTS: usize = 20;
 /// With more than so many in quarantine nobody looks which is the oldest.
 const QUARANTINE: u64 = 10_000;
 
@@ -44,6 +46,8 @@ pub(crate) struct Health {
     pub(crate) store: StoreFacts,
     /// Every certificate that is in use.
     pub(crate) certificates: Vec<CertificateFact>,
+    /// Incidents that are open, the latest of them.
+    pub(crate) incidents: Vec<IncidentStatus>,
     /// `/metrics`, if it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) metrics: Option<String>,
@@ -217,6 +221,14 @@ pub(crate) fn format_of(data_dir: &Path) -> Option<String> {
     Some(version.chars().take(20).collect())
 }
 
+fn open_incidents(engine: &Engine) -> Vec<IncidentStatus> {
+    let mut open = engine.opened_incidents();
+    open.retain(|incident| incident.closed.is_none());
+    open.sort_by_key(|incident| std::cmp::Reverse(incident.id));
+    open.truncate(INCIDENTS);
+    open
+}
+
 /// Every certificate that a running gateway uses.
 pub(crate) fn certificates(sources: &Sources) -> Vec<CertificateFact> {
     let mut found = vec![CertificateFact::new(Of::Gateway, &sources.certificate)];
@@ -282,6 +294,7 @@ impl Vitals {
             process: Process::of_self(),
             store: self.store(),
             certificates: certificates(&self.sources),
+            incidents: open_incidents(&self.sources.engine),
             metrics: metrics.map(|text| String::from_utf8_lossy(&text).into_owned()),
         })
     }

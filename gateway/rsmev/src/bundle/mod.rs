@@ -164,14 +164,19 @@ fn collect(config: &Path, records: u32, secrets: &mut Secrets) -> Result<Vec<(&'
     Ok(files)
 }
 
-/// Files with keys that the configuration names.
+/// Files with keys, passwords and tokens that the configuration names.
 fn key_files(settings: &Settings) -> Vec<PathBuf> {
     let tls = settings.smev3.tls.as_ref().map(|tls| tls.private_key.clone());
     let master = settings.storage.master_key.clone();
-    [Some(settings.keys.private_key.clone()), tls, master]
-        .into_iter()
-        .flatten()
-        .collect()
+    let mail = settings.notify.mail.as_ref().and_then(|mail| mail.login.as_ref());
+    let mail = mail.map(|(_, password)| password.clone());
+    let own = [Some(settings.keys.private_key.clone()), tls, master, mail];
+    let tokens = settings
+        .notify
+        .webhooks
+        .iter()
+        .filter_map(|webhook| webhook.token_file.clone());
+    own.into_iter().flatten().chain(tokens).collect()
 }
 
 fn configuration(config: &Path, secrets: &mut Secrets) -> Result<String, String> {

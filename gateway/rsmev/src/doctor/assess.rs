@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::facts::{Facts, Gateway};
 use crate::check;
+use engine::event::Severity;
 use engine::units::show_seconds;
 
 /// How something is.
@@ -75,6 +76,7 @@ impl Lines {
 pub(crate) fn assess(facts: &Facts) -> Vec<Line> {
     let mut lines = Lines::default();
     gateway(facts, &mut lines);
+    incidents(facts, &mut lines);
     storage::assess(facts, &mut lines);
     certificates::assess(facts, &mut lines);
     upstreams::assess(facts, &mut lines);
@@ -137,6 +139,32 @@ fn gateway(facts: &Facts, lines: &mut Lines) {
             format!("ready {}", condition.name),
             text,
             condition.remedy.clone(),
+        );
+    }
+}
+
+/// What the rules have opened. The conditions behind it may be shown above, too; here stands since when people were told.
+fn incidents(facts: &Facts, lines: &mut Lines) {
+    let Some(health) = facts.gateway.health() else { return };
+    if health.incidents.is_empty() {
+        return lines.ok("incidents", "none is open");
+    }
+    for incident in &health.incidents {
+        let level = match incident.opened.severity {
+            Severity::Warning => Level::Warning,
+            Severity::Critical => Level::Trouble,
+        };
+        let lasts = show_seconds(since(facts, incident.opened_at));
+        let about = match incident.opened.subject.as_str() {
+            "" => incident.opened.rule.clone(),
+            subject => format!("{} ({subject})", incident.opened.rule),
+        };
+        let text = format!("{about}, for {lasts}: {}", incident.opened.text);
+        lines.add(
+            level,
+            "incident",
+            text,
+            format!("`rsmev incidents show {}`", incident.id),
         );
     }
 }

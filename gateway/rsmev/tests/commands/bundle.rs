@@ -82,11 +82,21 @@ fn a_bundle_has_what_helps_and_no_secret() {
     place.write(
         "gateway.toml",
         &format!(
-            "# once it was comment-secret\n{written}\n[archive]\ncommand = [\"/bin/true\", \"--token=archive-secret\", \"{{file}}\"]\n"
+            "# once it was comment-secret\n{written}\n[archive]\ncommand = [\"/bin/true\", \"--token=archive-secret\", \"{{file}}\"]\n\
+             [notify.mail]\nserver = \"mail.region.test\"\nfrom = \"gateway@region.test\"\nto = [\"duty@region.test\"]\n\
+             user = \"gateway\"\npassword_file = \"mail.password\"\n\
+             [[notify.webhook]]\nname = \"duty\"\nurl = \"https://hooks.region.test/webhook-secret\"\ntoken_file = \"duty.token\"\n"
         ),
     );
+    place.write("mail.password", "mail-secret\n");
+    place.write("duty.token", "bearer-secret\n");
     let gateway = place.serve(&[]);
+    // The secrets get into what the journal keeps of people's words.
     place.operate(&["registry", "apply", "registry"]).ok();
+    let words = "mail-secret and bearer-secret";
+    place
+        .operate(&["queue", "pause", "MUN001/responses", "--reason", words])
+        .ok();
     let id = send(&place, &gateway, consumer);
     let mut command = place.prepare(&["--config", "gateway.toml", "support-bundle", "bundle.tar.zst"]);
     command.env("SHIPPING_TOKEN", "environment-secret");
@@ -127,6 +137,9 @@ fn a_bundle_has_what_helps_and_no_secret() {
         "archive-secret",
         "environment-secret",
         "url-secret",
+        "mail-secret",
+        "webhook-secret",
+        "bearer-secret",
         "somebody",
         PAYLOAD,
         ATTACHED,

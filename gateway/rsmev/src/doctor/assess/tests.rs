@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use engine::IncidentStatus;
+use engine::event::{Affected, OpenedIncident};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
@@ -88,6 +90,7 @@ fn health() -> Health {
         },
         store: store(),
         certificates: Vec::new(),
+        incidents: Vec::new(),
         metrics: None,
     }
 }
@@ -178,6 +181,7 @@ fn a_gateway_at_which_nothing_is_wrong_has_all_lines_and_each_is_ok() {
         [
             "gateway",
             "ready",
+            "incidents",
             "disk",
             "inodes",
             "storage",
@@ -232,6 +236,44 @@ fn a_condition_that_is_not_fulfilled_is_trouble_unless_messages_can_wait() {
         };
         is(&facts, level, &subject, "it hurts, for 2h 0m");
         assert!(assess(&facts).iter().any(|line| line.remedy == "rest"));
+    }
+}
+
+#[test]
+fn open_incidents_are_told_with_their_severity() {
+    for (severity, level) in [
+        (Severity::Warning, Level::Warning),
+        (Severity::Critical, Level::Trouble),
+    ] {
+        let mut health = health();
+        health.incidents.push(IncidentStatus {
+            id: 31,
+            opened_at: ago(7200),
+            opened: OpenedIncident {
+                rule: "upstream_down".to_owned(),
+                subject: "federal".to_owned(),
+                severity,
+                text: "it does not answer".to_owned(),
+                affected: Affected::default(),
+            },
+            closed: None,
+            notices: Vec::new(),
+        });
+        let facts = Facts {
+            gateway: Gateway::Running(Box::new(health)),
+            ..facts()
+        };
+        is(
+            &facts,
+            level,
+            "incident",
+            "upstream_down (federal), for 2h 0m: it does not answer",
+        );
+        assert!(
+            assess(&facts)
+                .iter()
+                .any(|line| line.remedy.contains("incidents show 31"))
+        );
     }
 }
 
