@@ -83,7 +83,7 @@ logbook::catalogue! {
         "A rule found that something is wrong; it is journaled, and whoever is configured is told.",
         "`rsmev incidents` (docs/incidents.md).";
     INCIDENT_CLOSED = INFO "incident-closed" [incident, rule, subject], "What an incident was about is over.", "Nothing.";
-    INCIDENT_NOT_JOURNALED = WARN "incident-not-journaled" [refusal],
+    INCIDENT_NOT_JOURNALED = WARN "incident-not-opened" [refusal],
         "The beginning or the end of an incident could not be journaled; the next look tries again.",
         "Look at `/ready`: the disk.";
     NOTICE_FAILED = WARN "notice-failed" [channel, why],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use emulator::{CallError, Participant, RequestData};
+use emulator::{CallError, Participant, RequestData, TransportError};
 use tokio::task::JoinHandle;
 
 use super::{SPRAVKA, eventually, request};
@@ -87,7 +87,7 @@ async fn call(system: Participant, stop: Arc<AtomicBool>, counts: Arc<Counts>) {
         let data: RequestData = system.new_request(request(SPRAVKA, "под перезапуском"));
         let since = Instant::now();
         let receipt = match system.send_request(&data).await {
-            Err(CallError::Transport(error)) => {
+            Err(CallError::Transport(error @ TransportError::Broken(_))) => {
                 counts.retried.fetch_add(1, Ordering::Relaxed);
                 let again = system.send_request(&data).await;
                 again.unwrap_or_else(|second| panic!("{error}, and on a new connection {second}"))

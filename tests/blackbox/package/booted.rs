@@ -217,12 +217,22 @@ async fn is_confined_and_bounded(system: &System, region: &Region, door: SocketA
 }
 
 /// The package restarts the service behind its socket, and no caller notices.
+#[allow(clippy::print_stderr, reason = "the figures of the run")]
 async fn upgrades_under_load(system: &System, region: &Region, package: &str) {
     let before = system.main_process();
     let callers = Callers::start((0..4).map(|_| region.consumer.clone()));
     callers.more().await;
     let installing = {
-        let mut install = Command::from(system.command("apt-get", &["install", "-y", "-q", package]));
+        let mut install = Command::from(system.command(
+            "apt-get",
+            &[
+                "install",
+                "-y",
+                "-q",
+                "--option=Dpkg::Options::=--force-confold",
+                package,
+            ],
+        ));
         install.output().await.unwrap()
     };
     assert!(
@@ -233,6 +243,7 @@ async fn upgrades_under_load(system: &System, region: &Region, package: &str) {
     system.comes_back("the new program runs", &before).await;
     callers.more().await;
     let seen = callers.stop().await;
+    eprintln!("an upgrade, {seen}");
     let queues = system.rsmev(&["queue", "list", "--output", "json"]);
     let queues: serde_json::Value = serde_json::from_str(&queues).unwrap();
     // One more was waiting before.
@@ -268,6 +279,11 @@ async fn comes_back_by_itself(system: &System) {
     system.systemctl(&["kill", "--kill-whom", "main", "--signal", "STOP", SERVICE]);
     system.comes_back("a service that hangs", &before).await;
     assert!(system.journal().contains("Watchdog timeout"), "{}", system.journal());
+    let by_code = system.run(
+        "journalctl",
+        &["RSMEV_CODE=message-accepted", "--output", "cat", "--no-pager"],
+    );
+    assert!(by_code.contains("accepted"), "the log has fields: {by_code}");
 
     let file = system.path("/etc/rsmev/gateway.toml");
     let right = std::fs::read_to_string(&file).unwrap();

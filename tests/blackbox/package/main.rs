@@ -124,8 +124,10 @@ async fn a_package_is_installed_set_up_run_upgraded_removed_and_purged() {
 
     // As if the program before had known an older format: there is no upgrade without a backup.
     let before = system.installed_version();
+    let configuration = system.read("/etc/rsmev/gateway.toml");
     std::fs::write(system.path(FORMAT), OLDER).unwrap();
-    let mut upgrade = system.command("apt-get", &["install", "-y", "-q", &package]);
+    let kept = "--option=Dpkg::Options::=--force-confold";
+    let mut upgrade = system.command("apt-get", &["install", "-y", "-q", kept, &package]);
     let refused = upgrade.env("RSMEV_BACKUP_DIR", "/missing/folder").output().unwrap();
     assert!(!refused.status.success());
     assert_eq!(system.installed_version(), before);
@@ -139,6 +141,11 @@ async fn a_package_is_installed_set_up_run_upgraded_removed_and_purged() {
     assert!(told.contains("making a backup in /var/backups/rsmev"), "{told}");
     assert_ne!(system.installed_version(), before);
     assert_eq!(system.read(FORMAT), OLDER);
+    assert_eq!(
+        system.read("/etc/rsmev/gateway.toml"),
+        configuration,
+        "the new package brings another one"
+    );
     stop(service).await;
     let service = start(&system).await;
     assert_ne!(system.read(FORMAT), OLDER, "the new program raises it");
@@ -201,8 +208,20 @@ fn installed(system: &System, package: &str) {
             .exists(),
         "a service that is not set up is not started"
     );
-    for page in ["rsmev.1.gz", "rsmev-journal-verify.1.gz"] {
-        assert!(system.path("/usr/share/man/man1").join(page).exists(), "{page}");
+    for file in [
+        "man/man1/rsmev.1.gz",
+        "man/man1/rsmev-journal-verify.1.gz",
+        "bash-completion/completions/rsmev",
+        "zsh/vendor-completions/_rsmev",
+        "fish/vendor_completions.d/rsmev.fish",
+        "doc/rsmev-gateway/copyright",
+        "doc/rsmev-gateway/docs/ru/operation.md",
+    ] {
+        assert!(system.path("/usr/share").join(file).exists(), "{file}");
+    }
+    let conffiles = system.run("dpkg-query", &["-W", "-f=${Conffiles}", "rsmev-gateway"]);
+    for file in ["/etc/rsmev/gateway.toml", "/etc/rsmev/examples/region.toml"] {
+        assert!(conffiles.contains(file), "{conffiles}");
     }
     for file in ["prometheus/rsmev.rules.yml", "grafana/rsmev.json"] {
         assert!(system.path("/usr/share/rsmev").join(file).exists(), "{file}");
@@ -235,6 +254,7 @@ fn removed(system: &System, package: &str) {
     system.install(package);
     let mut purge = system.command("apt-get", &["purge", "-y", "-q", "rsmev-gateway"]);
     let purged = purge.env("RSMEV_PURGE_JOURNAL", "yes").output().unwrap();
-    done(&purged, "apt-get", &["purge"]);
+    let told = done(&purged, "apt-get", &["purge"]);
     assert!(!there("/var/lib/rsmev"), "nothing is left");
+    assert!(told.contains("The backups in /var/backups/rsmev were left."), "{told}");
 }

@@ -66,7 +66,8 @@ impl System {
 
     /// Installs a package, whatever version is there: what was told.
     pub(crate) fn install(&self, package: &str) -> String {
-        self.run("apt-get", &["install", "-y", "-q", "--allow-downgrades", package])
+        let kept = "--option=Dpkg::Options::=--force-confold";
+        self.run("apt-get", &["install", "-y", "-q", "--allow-downgrades", kept, package])
     }
 
     /// A setting of the service's unit, each time it is there.

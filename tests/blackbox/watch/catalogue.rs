@@ -85,8 +85,12 @@ async fn missing(region: &Region) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_running_gateway_shows_what_is_in_the_catalogue_and_nothing_else() {
-    let archive = |builder: harness::RegionBuilder| builder.setting("archive", "command", "[\"/bin/true\"]");
-    let World { bus: _bus, region } = World::start_with(None, archive).await;
+    let whole = |builder: harness::RegionBuilder| {
+        let webhook = "[{ name = \"duty\", url = \"http://127.0.0.1:9/\" }]";
+        let builder = builder.setting("notify", "webhook", webhook);
+        builder.setting("archive", "command", "[\"/bin/true\"]")
+    };
+    let World { bus: _bus, region } = World::start_with(None, whole).await;
     assert_eq!(
         missing(&region).await,
         Vec::<Value>::new(),
@@ -98,7 +102,12 @@ async fn a_running_gateway_shows_what_is_in_the_catalogue_and_nothing_else() {
     let mut reasons: Vec<&str> = missing.iter().map(|row| row["appears"].as_str().unwrap()).collect();
     reasons.sort_unstable();
     reasons.dedup();
-    assert_eq!(reasons, ["with `[archive]`", "with an `[[upstream]]`"], "{missing:?}");
+    let expected = [
+        "with `[archive]`",
+        "with `[notify.mail]` or `[[notify.webhook]]`",
+        "with an `[[upstream]]`",
+    ];
+    assert_eq!(reasons, expected, "{missing:?}");
 }
 
 /// An alert about a certificate must end when the certificate is no longer used.
@@ -132,6 +141,7 @@ fn bound(label: &Value) -> usize {
         "participants in the registry" => 3,
         "3 × participants in the registry + upstreams" => 10,
         "upstreams in the configuration" => 1,
+        "1 with `[notify.mail]` + `[[notify.webhook]]`" => 0,
         "1 + certificates of participants in the registry + `trusted_signers` + 1 with `[smev3.tls]`" => 5,
         number => number
             .parse()

@@ -147,8 +147,7 @@ fn a_bundle_has_what_helps_and_no_secret() {
     .map(str::to_owned)
     .to_vec();
     secrets.extend(secret_lines(&read(&place.path("gateway.key"))));
-    let master = std::fs::read_to_string(place.path("data/master.key"));
-    secrets.extend(master.map(|text| secret_lines(&text)).unwrap_or_default());
+    secrets.extend(secret_lines(&read(&place.path("data/keys/master.key"))));
     let accepted = place
         .operate(&["journal", "export", "--message", &id, "--type", "accepted"])
         .ok();
