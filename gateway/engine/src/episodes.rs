@@ -1,6 +1,9 @@
 //! The rows of incidents that last. An incident's number is the sequence number of the record that opened it. Open ones are
 //! all kept, so that a start goes on with them and opens none a second time; of closed ones the latest, with what became of
-//! their notices, so that a start finds what is still to be told. Older ones stand in the journal alone.
+//! their notices, so that a start finds what is still to be told; among them those go first of which everything was told.
+//! Older ones stand in the journal alone.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,8 @@ use crate::state::{State, decode};
 const CLOSED_KEPT: usize = 500;
 /// Incidents that are open at once.
 pub(crate) const MOST_OPEN: usize = 1000;
+/// Warnings among them: the rest is for what is critical.
+pub(crate) const MOST_WARNINGS: usize = 500;
 /// Notices that are remembered of one incident: two for each of so many channels.
 const NOTICES: usize = 64;
 
@@ -128,12 +133,30 @@ pub(crate) fn statuses(state: &State<'_>) -> Result<Vec<IncidentStatus>, IndexEr
     Ok(all(state)?.into_iter().map(status).collect())
 }
 
-/// An incident begins; the oldest closed ones make room.
+/// Closed incidents in the order in which they make room: first those whose end was told through each channel that anything was
+/// told through, and of equal ones what was closed first. Which channels there are is not known here.
+fn oldest_first(mut rows: Vec<(u64, Episode)>) -> Vec<u64> {
+    let told = |(_, episode): &(u64, Episode)| -> Vec<(Phase, String)> {
+        let notices = episode.notices.iter();
+        notices.map(|(_, told)| (told.phase, told.channel.clone())).collect()
+    };
+    let channels: BTreeSet<String> = rows.iter().flat_map(told).map(|(_, channel)| channel).collect();
+    rows.retain(|(_, episode)| episode.closed.is_some());
+    rows.sort_by_cached_key(|row| {
+        let told = told(row);
+        let untold = |channel: &String| {
+            let said = |phase| told.iter().any(|told| told.0 == phase && told.1 == *channel);
+            !(said(Phase::Opened) && said(Phase::Closed))
+        };
+        let closed = row.1.closed.as_ref().map(|closing| closing.at);
+        (channels.iter().any(untold), closed, row.0)
+    });
+    rows.into_iter().map(|(id, _)| id).collect()
+}
+
+/// An incident begins; closed ones make room.
 pub(crate) fn opened(state: &mut State<'_>, id: u64, at: Micros, opened: &OpenedIncident) -> Result<(), IndexError> {
-    let closed: Vec<u64> = all(state)?
-        .into_iter()
-        .filter_map(|(id, episode)| episode.closed.map(|_| id))
-        .collect();
+    let closed = oldest_first(all(state)?);
     let beyond = closed.len().saturating_sub(CLOSED_KEPT - 1);
     for id in &closed[..beyond] {
         state.remove(keys::episode(*id));

@@ -1,9 +1,9 @@
 //! Incidents that last: each is opened once, closed once, and told once through each channel.
 
 use crate::command::{IncidentChange, Refusal};
-use crate::episodes::{self, Episode, MOST_OPEN};
+use crate::episodes::{self, Episode, MOST_OPEN, MOST_WARNINGS};
 use crate::error::IndexError;
-use crate::event::{Affected, Event, NoticeResult, OpenedIncident, cut};
+use crate::event::{Affected, Event, NoticeResult, OpenedIncident, Severity, cut};
 use crate::keys;
 
 use super::{Context, Decision};
@@ -19,7 +19,7 @@ pub(crate) fn change(context: &Context<'_, '_>, change: IncidentChange) -> Resul
 
 fn open(context: &Context<'_, '_>, opened: OpenedIncident) -> Result<Decision<u64>, IndexError> {
     let opened = opened.bounded();
-    let mut open = 0;
+    let (mut open, mut warnings) = (0, 0);
     for (
         id,
         Episode {
@@ -36,9 +36,14 @@ fn open(context: &Context<'_, '_>, opened: OpenedIncident) -> Result<Decision<u6
             return Ok(Decision::nothing(id));
         }
         open += 1;
+        warnings += usize::from(earlier.severity == Severity::Warning);
     }
-    if open >= MOST_OPEN {
-        let why = format!("{MOST_OPEN} incidents are open already");
+    let full = match opened.severity {
+        Severity::Warning if warnings >= MOST_WARNINGS => Some(format!("{MOST_WARNINGS} warnings are open already")),
+        _ if open >= MOST_OPEN => Some(format!("{MOST_OPEN} incidents are open already")),
+        Severity::Warning | Severity::Critical => None,
+    };
+    if let Some(why) = full {
         return Ok(Decision::refuse(Refusal::NotDone(why)));
     }
     Ok(Decision::one(Event::IncidentOpened(Box::new(opened)), context.next_seq))

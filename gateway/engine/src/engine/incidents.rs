@@ -12,7 +12,7 @@ impl Engine {
     /// Opens an incident, and tells its number: that of the open one if there is one of this rule and subject already.
     ///
     /// # Errors
-    /// `NotDone` if a thousand are open, `Unavailable`.
+    /// `NotDone` if a thousand are open, for a warning if five hundred of them are; `Unavailable`.
     pub async fn open_incident(&self, opened: OpenedIncident) -> Result<u64, Refusal> {
         self.ask(|reply| Command::ChangeIncident(Box::new(IncidentChange::Open(opened)), reply))
             .await

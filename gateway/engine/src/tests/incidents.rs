@@ -140,6 +140,67 @@ async fn the_latest_closed_ones_are_kept_and_every_open_one() {
 }
 
 #[tokio::test]
+async fn what_is_untold_and_what_was_closed_last_is_kept_longest() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::new(dir.path());
+    let engine = running.region().await;
+    let close = async |id| {
+        let closed = engine.close_incident(id, String::new(), Affected::default());
+        closed.await.unwrap();
+    };
+    let tell = async |id, phase| {
+        let notified = engine.incident_notified(id, told(phase, true));
+        notified.await.unwrap();
+    };
+    // The first one opened ends last; nobody was told of the second one's end.
+    let long = engine.open_incident(down("long")).await.unwrap();
+    tell(long, Phase::Opened).await;
+    let untold = engine.open_incident(down("untold")).await.unwrap();
+    tell(untold, Phase::Opened).await;
+    close(untold).await;
+    for n in 0..499 {
+        let id = engine.open_incident(down(&format!("u{n}"))).await.unwrap();
+        tell(id, Phase::Opened).await;
+        close(id).await;
+        tell(id, Phase::Closed).await;
+    }
+    running.time.pass(SignedDuration::from_secs(1));
+    close(long).await;
+    tell(long, Phase::Closed).await;
+    engine.open_incident(down("last")).await.unwrap();
+    let kept: Vec<_> = engine
+        .opened_incidents()
+        .into_iter()
+        .map(|kept| kept.opened.subject)
+        .collect();
+    assert_eq!(kept.len(), 500);
+    assert_eq!(
+        (&kept[..3], kept[499].as_str()),
+        (&["long", "untold", "u2"].map(String::from)[..], "last")
+    );
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn warnings_leave_room_for_what_is_critical() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Running::new(dir.path()).region().await;
+    let warning = |n: usize| OpenedIncident {
+        rule: "queue_old".to_owned(),
+        severity: Severity::Warning,
+        ..down(&format!("q{n}"))
+    };
+    for n in 0..500 {
+        engine.open_incident(warning(n)).await.unwrap();
+    }
+    let refused = engine.open_incident(warning(500)).await.unwrap_err();
+    assert!(matches!(refused, Refusal::NotDone(_)), "{refused:?}");
+    engine.open_incident(down("federal")).await.unwrap();
+    assert_eq!(open(&engine).len(), 501);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_is_too_long_is_cut() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Running::new(dir.path()).region().await;

@@ -1,6 +1,7 @@
 //! Incidents that last (R15): every few seconds the rules look at what the gateway knows; what is wrong for long enough
 //! is opened, what has been over for a while is closed. Both are events of the journal, and [`crate::notify`] tells of them.
 
+mod crowd;
 mod observation;
 mod rates;
 pub(crate) mod rule;
@@ -9,6 +10,7 @@ mod standing;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use engine::command::Refusal;
 use engine::event::{Affected, OpenedIncident};
 use engine::names::{Mnemonic, Party, Queue, UpstreamName};
 use engine::{Engine, IncidentStatus, Worker};
@@ -65,76 +67,92 @@ impl Watch {
         }
     }
 
-    /// Opens and closes what follows from what was seen. What cannot be journaled now follows from the next look, too.
+    /// Opens and closes what follows from what was seen. What cannot be journaled now follows from the next look, too; the first
+    /// refusal ends this one, because what comes after it has less room or none.
     async fn follow(&mut self, seen: &Observation) {
-        let found = rules::find(seen, &self.settings);
         let mut open = self.engine.opened_incidents();
         open.retain(|incident| incident.closed.is_none());
+        let found = crowd::fold(rules::find(seen, &self.settings), &open);
         for change in self.standing.changes(seen.now, &found, &open) {
             let done = match change {
-                Change::Open(finding) => {
-                    let opened = opened(finding, &self.engine, &self.upstreams);
-                    log!(
-                        logged::INCIDENT_OPENED,
-                        rule = opened.rule,
-                        subject = opened.subject,
-                        text = opened.text,
-                        "an incident begins"
-                    );
-                    self.engine.open_incident(opened).await.map(drop)
-                }
-                Change::Close(incident, since) => {
-                    let text = closing(incident, since);
-                    let opened = &incident.opened;
-                    log!(
-                        logged::INCIDENT_CLOSED,
-                        incident = incident.id,
-                        rule = opened.rule,
-                        subject = opened.subject,
-                        "an incident is over"
-                    );
-                    let rule = Rule::find(&opened.rule);
-                    let affected = rule.map(|rule| affected(rule, &opened.subject, &self.engine, &self.upstreams));
-                    let close = self
-                        .engine
-                        .close_incident(incident.id, text, affected.unwrap_or_default());
-                    close.await
-                }
+                Change::Open(finding) => self.open(finding).await,
+                Change::Close(incident, since) => self.close(incident, closing(incident, since, &found)).await,
             };
-            match done {
-                Ok(()) => self.news.send_modify(|count| *count += 1),
-                Err(refusal) => {
-                    log!(logged::INCIDENT_NOT_JOURNALED, %refusal, "an incident was not journaled; the next look tries again");
-                }
+            if let Err(refusal) = done {
+                log!(logged::INCIDENT_NOT_JOURNALED, %refusal, "an incident was not journaled; the next look tries again");
+                return;
             }
+            self.news.send_modify(|count| *count += 1);
         }
+    }
+
+    async fn open(&self, finding: &Finding) -> Result<(), Refusal> {
+        let opened = opened(finding, &self.engine, &self.upstreams);
+        self.engine.open_incident(opened.clone()).await?;
+        log!(
+            logged::INCIDENT_OPENED,
+            rule = opened.rule,
+            subject = opened.subject,
+            text = opened.text,
+            "an incident begins"
+        );
+        Ok(())
+    }
+
+    async fn close(&self, incident: &IncidentStatus, text: String) -> Result<(), Refusal> {
+        let opened = &incident.opened;
+        let touched =
+            Rule::find(&opened.rule).map(|rule| touched(rule, &opened.subject, &self.engine, &self.upstreams));
+        let affected = Affected::of(touched.unwrap_or_default());
+        self.engine.close_incident(incident.id, text, affected).await?;
+        log!(
+            logged::INCIDENT_CLOSED,
+            incident = incident.id,
+            rule = opened.rule,
+            subject = opened.subject,
+            "an incident is over"
+        );
+        Ok(())
     }
 }
 
 fn opened(finding: &Finding, engine: &Engine, upstreams: &[UpstreamName]) -> OpenedIncident {
-    let known = affected(finding.rule, &finding.subject, engine, upstreams);
+    let subjects = match finding.others.is_empty() {
+        true => std::slice::from_ref(&finding.subject),
+        false => &finding.others,
+    };
+    let affected = match finding.names.is_empty() {
+        true => Affected::of(
+            subjects
+                .iter()
+                .flat_map(|subject| touched(finding.rule, subject, engine, upstreams)),
+        ),
+        false => Affected::of(finding.names.iter().cloned()),
+    };
     OpenedIncident {
         rule: finding.rule.as_str().to_owned(),
         subject: finding.subject.clone(),
         severity: finding.rule.severity(),
         text: finding.text.replace(char::is_control, " "),
-        affected: match finding.names.is_empty() {
-            true => known,
-            false => Affected::of(finding.names.iter().cloned()),
-        },
+        affected,
     }
 }
 
-fn closing(incident: &IncidentStatus, since: Timestamp) -> String {
-    format!(
-        "not found any more since {}; it began with: {}",
-        since.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        incident.opened.text
-    )
+fn closing(incident: &IncidentStatus, since: Timestamp, found: &[Finding]) -> String {
+    let since = since.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let began = &incident.opened.text;
+    match rules::successor(&incident.opened, found) {
+        Some(rule) => format!("it goes on as {} since {since}; it began with: {began}", rule.as_str()),
+        None => format!("not found any more since {since}; it began with: {began}"),
+    }
 }
 
 /// Whom an incident touches, as far as its rule and its subject tell.
-fn affected(rule: Rule, subject: &str, engine: &Engine, upstreams: &[UpstreamName]) -> Affected {
+fn touched(rule: Rule, subject: &str, engine: &Engine, upstreams: &[UpstreamName]) -> Vec<Mnemonic> {
+    // Whom it touched is told at its opening; what is left when it closes are those that have incidents of their own.
+    if subject == crowd::OTHERS {
+        return Vec::new();
+    }
     let senders = |upstream: &UpstreamName| engine.senders_to(upstream);
     let sending = |name: &str| {
         name.parse::<UpstreamName>()
@@ -142,7 +160,7 @@ fn affected(rule: Rule, subject: &str, engine: &Engine, upstreams: &[UpstreamNam
             .unwrap_or_default()
     };
     let everybody = || engine.registry().content().participants.keys().cloned().collect();
-    let touched: Vec<Mnemonic> = match rule {
+    match rule {
         Rule::UpstreamDown => sending(subject),
         Rule::UpstreamsHeld => upstreams.iter().flat_map(senders).collect(),
         Rule::QueueOld => match subject.parse::<Queue>() {
@@ -164,8 +182,7 @@ fn affected(rule: Rule, subject: &str, engine: &Engine, upstreams: &[UpstreamNam
         Rule::JournalVerificationFailed | Rule::JournalVerificationOld | Rule::BackupOld | Rule::ArchiveFailing => {
             Vec::new()
         }
-    };
-    Affected::of(touched)
+    }
 }
 
 /// Senders and receivers of what is in quarantine.

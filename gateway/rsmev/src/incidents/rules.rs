@@ -3,6 +3,7 @@
 //! A finding is *raised* when it is bad enough to open an incident. Below that, while things are not in order yet, it
 //! *lingers*: it opens nothing, but an incident that is open stays open. So what flaps around a threshold is one incident.
 
+use engine::event::OpenedIncident;
 use engine::names::Mnemonic;
 use engine::units::{show_seconds, show_size};
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,8 @@ pub(crate) struct Finding {
     pub(crate) raised: bool,
     /// Participants that only the observation knows.
     pub(crate) names: Vec<Mnemonic>,
+    /// What it is about, if it stands for several findings.
+    pub(crate) others: Vec<String>,
 }
 
 impl Finding {
@@ -34,6 +37,7 @@ impl Finding {
             text,
             raised,
             names: Vec::new(),
+            others: Vec::new(),
         }
     }
 }
@@ -110,18 +114,31 @@ fn certificates(seen: &Observation, thresholds: &Thresholds, found: &mut Vec<Fin
             true => format!("the last certificate of {holder} expired {time} ago"),
             false => format!("the last certificate of {holder} expires in {time}"),
         };
-        let mut add = |rule| found.push(Finding::new(rule, holder.as_str(), true, text.clone()));
-        // Each goes on while a worse one is there: it is over when there is another certificate.
-        if left < term(thresholds.certificate_warning).as_secs() {
-            add(Rule::CertificateExpires);
-        }
-        if left < term(thresholds.certificate_critical).as_secs() {
-            add(Rule::CertificateExpiresSoon);
-        }
-        if left < 0 {
-            add(Rule::CertificateExpired);
-        }
+        // The worst alone: one certificate is one incident.
+        let rule = match left {
+            ..0 => Rule::CertificateExpired,
+            _ if left < term(thresholds.certificate_critical).as_secs() => Rule::CertificateExpiresSoon,
+            _ if left < term(thresholds.certificate_warning).as_secs() => Rule::CertificateExpires,
+            _ => continue,
+        };
+        found.push(Finding::new(rule, holder.as_str(), true, text));
     }
+}
+
+/// The rule that goes on with what an incident was about, because it has become worse or better meanwhile.
+pub(super) fn successor(incident: &OpenedIncident, found: &[Finding]) -> Option<Rule> {
+    let is_rung = |rule| {
+        matches!(
+            rule,
+            Rule::CertificateExpires | Rule::CertificateExpiresSoon | Rule::CertificateExpired
+        )
+    };
+    let before = Rule::find(&incident.rule).filter(|rule| is_rung(*rule))?;
+    let about = |finding: &&Finding| finding.subject == incident.subject || finding.others.contains(&incident.subject);
+    let mut others = found
+        .iter()
+        .filter(|finding| is_rung(finding.rule) && finding.rule != before);
+    others.find(about).map(|finding| finding.rule)
 }
 
 fn journal(seen: &Observation, thresholds: &Thresholds, found: &mut Vec<Finding>) {
@@ -305,15 +322,41 @@ mod tests {
             let end = now().as_second() + days * 86_400 - 1;
             found(|seen| seen.certificates = vec![("participant/MUN001".to_owned(), end)])
         };
-        let all = [
-            "certificate_expires participant/MUN001",
-            "certificate_expires_soon participant/MUN001",
-            "certificate_expired participant/MUN001",
-        ];
         assert_eq!(left(31), NOTHING);
-        assert_eq!(left(30), all[..1]);
-        assert_eq!(left(7), all[..2]);
-        assert_eq!(left(0), all);
+        assert_eq!(left(30), ["certificate_expires participant/MUN001"]);
+        assert_eq!(left(8), ["certificate_expires participant/MUN001"]);
+        assert_eq!(left(7), ["certificate_expires_soon participant/MUN001"]);
+        assert_eq!(left(1), ["certificate_expires_soon participant/MUN001"]);
+        assert_eq!(left(0), ["certificate_expired participant/MUN001"]);
+    }
+
+    #[test]
+    fn a_certificate_that_comes_nearer_to_its_end_goes_on_under_another_rule() {
+        let incident = |rule: Rule, subject: &str| OpenedIncident {
+            rule: rule.as_str().to_owned(),
+            subject: subject.to_owned(),
+            severity: rule.severity(),
+            text: String::new(),
+            affected: engine::event::Affected::default(),
+        };
+        let soon = |subject: &str| Finding::new(Rule::CertificateExpiresSoon, subject, true, String::new());
+        let among_others = Finding {
+            others: vec!["gateway".to_owned()],
+            ..soon("others")
+        };
+        let earlier = incident(Rule::CertificateExpires, "gateway");
+        for found in [soon("gateway"), among_others] {
+            assert_eq!(successor(&earlier, &[found]), Some(Rule::CertificateExpiresSoon));
+        }
+        assert_eq!(successor(&earlier, &[soon("smev3.tls")]), None);
+        assert_eq!(
+            successor(&incident(Rule::CertificateExpiresSoon, "gateway"), &[soon("gateway")]),
+            None
+        );
+        assert_eq!(
+            successor(&incident(Rule::BackupOld, "gateway"), &[soon("gateway")]),
+            None
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::IncidentStatus;
+use engine::event::Severity;
 use jiff::{SignedDuration, Timestamp};
 
 use super::rules::Finding;
@@ -32,7 +33,8 @@ impl Standing {
         }
     }
 
-    /// What follows from what was found now; `open` are the open incidents.
+    /// What follows from what was found now; `open` are the open incidents. What is over comes first and makes room, then what
+    /// is critical.
     pub(crate) fn changes<'a>(
         &mut self,
         now: Timestamp,
@@ -46,10 +48,11 @@ impl Standing {
         let of = |incident: &'a IncidentStatus| (incident.opened.rule.as_str(), incident.opened.subject.as_str());
         let known: BTreeSet<_> = open.iter().map(of).collect();
         let raised = found.iter().filter(|finding| finding.raised);
-        let mut changes: Vec<_> = raised
+        let mut begun: Vec<_> = raised
             .filter(|finding| !known.contains(&(finding.rule.as_str(), finding.subject.as_str())))
-            .map(Change::Open)
             .collect();
+        begun.sort_by_key(|finding| finding.rule.severity() != Severity::Critical);
+        let mut changes = Vec::new();
         let mut gone_since = BTreeMap::new();
         for incident in open {
             if there.contains(&of(incident)) {
@@ -62,6 +65,7 @@ impl Standing {
             gone_since.insert(incident.id, since);
         }
         self.gone_since = gone_since;
+        changes.extend(begun.into_iter().map(Change::Open));
         changes
     }
 }
@@ -84,6 +88,7 @@ mod tests {
             text: String::new(),
             raised,
             names: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -112,6 +117,23 @@ mod tests {
         assert_eq!(standing.changes(at(0), &raised, &[open(1, "federal")]), []);
         let other = [open(1, "other")];
         assert_eq!(standing.changes(at(1), &raised, &other), [Change::Open(&raised[0])]);
+    }
+
+    #[test]
+    fn what_is_over_comes_first_then_what_is_critical() {
+        let mut standing = Standing::new(SignedDuration::ZERO);
+        let aged = Finding {
+            rule: Rule::QueueOld,
+            ..down(true)
+        };
+        let found = [aged, down(true)];
+        let gone = [open(1, "other")];
+        let expected = [
+            Change::Close(&gone[0], at(0)),
+            Change::Open(&found[1]),
+            Change::Open(&found[0]),
+        ];
+        assert_eq!(standing.changes(at(0), &found, &gone), expected);
     }
 
     #[test]
