@@ -57,6 +57,11 @@ pub(crate) fn run(place: &BackupPlace, data_dir: &Path, yes: YesArg, out: &mut O
     ))?;
     out.line(format_args!("It was signed by {} ({}).", signer.subject(), signer.id()))?;
     out.line(NOT_IN_IT)?;
+    out.line(format_args!(
+        "Participants and queues stand as they stood at {}: suspend again who was suspended since then (`rsmev participant \
+         suspend`), before the gateway starts.",
+        manifest.created
+    ))?;
     Ok(out.line(
         "Nothing goes to upstreams until `rsmev backup resume-upstream` says so: first make sure that the old gateway does not run.",
     )?)
