@@ -18,6 +18,7 @@ use engine::names::{MessageId, Mnemonic, Queue};
 use jiff::Timestamp;
 
 use crate::confirm::YesArg;
+use crate::logging::is_harmful;
 use crate::settings::catalogue::Language;
 
 pub(crate) use halts::{ParticipantCommand, QueuePause, QueueResume};
@@ -284,6 +285,9 @@ fn message_id(text: &str) -> Result<MessageId, String> {
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("must say something".to_owned()),
+        text if text.contains(is_harmful) => {
+            Err("has characters that others' terminals would obey, such as an end of line".to_owned())
+        }
         text if text.chars().count() > 500 => Err("is longer than 500 characters".to_owned()),
         text => Ok(text.to_owned()),
     }
@@ -303,7 +307,7 @@ pub(crate) enum Journal {
 #[derive(Debug, Args)]
 pub(crate) struct JournalAcknowledge {
     /// What is known about it, for the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) yes: YesArg,

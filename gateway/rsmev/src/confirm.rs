@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::failure::Failure;
+use crate::output::clean;
 
 /// The option of every command that changes something.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -30,7 +31,7 @@ impl YesArg {
 
 fn ask(input: &mut impl BufRead, screen: &mut impl Write, will: &str) -> Result<(), Failure> {
     // Names and reasons may hold anything, and must not take hold of the terminal.
-    let will = will.replace(char::is_control, " ");
+    let will = clean(will);
     write!(screen, "This will {will}.\nGo on? [y/N] ")?;
     screen.flush()?;
     let mut line = String::new();

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::logging::is_harmful;
+
 /// Standard output. Errors are remembered by the commands' result, except a closed pipe.
 #[derive(Debug)]
 pub(crate) struct Out(io::BufWriter<io::Stdout>);
@@ -49,10 +51,20 @@ impl Out {
     }
 }
 
-/// A line on standard error, for errors and remarks.
+/// A text in which nothing takes hold of a terminal, begins another line, or shows in another order than it has: such
+/// characters become spaces. Names, reasons and whatever else others wrote may hold them.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace(is_harmful, " ")
+}
+
+/// A line on standard error, for errors and remarks, which may have several lines; it is made harmless like [`clean`].
 pub(crate) fn remark(text: impl Display) {
     // Nobody is left to tell if this fails.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", lines(&text.to_string()));
+}
+
+fn lines(text: &str) -> String {
+    text.replace(|c| c != '\n' && is_harmful(c), " ")
 }
 
 /// Rows under a header, columns as wide as they need to be.
@@ -73,10 +85,9 @@ impl Table {
         }
     }
 
-    /// Adds a row; control characters, which could take hold of a terminal, become spaces.
+    /// Adds a row; its cells are made harmless.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let clean = |cell: String| cell.replace(char::is_control, " ");
-        self.rows.push(cells.into_iter().map(clean).collect());
+        self.rows.push(cells.into_iter().map(|cell| clean(&cell)).collect());
     }
 
     /// Whether there are no rows.
@@ -123,6 +134,16 @@ impl Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_takes_hold_of_no_terminal() {
+        let hostile = "suspended already, since noon (x\u{1b}[2J\u{9b}31m\u{202e}\u{61c}y)\r\nMUN001 is resumed";
+        assert_eq!(
+            clean(hostile),
+            "suspended already, since noon (x [2J 31m  y)  MUN001 is resumed"
+        );
+        assert_eq!(lines("first\nsecond\u{1b}[2J\r"), "first\nsecond [2J ");
+    }
 
     #[test]
     fn columns_are_aligned_and_control_characters_are_harmless() {

@@ -11,7 +11,7 @@ use crate::cli::{Output, ParticipantCommand, QueuePause, QueueResume};
 use crate::confirm::YesArg;
 use crate::failure::Failure;
 use crate::operator::Request;
-use crate::output::{Out, Table, remark};
+use crate::output::{Out, Table, clean, remark};
 use crate::settings::Settings;
 use crate::settings::units::count;
 use crate::store::Store;
@@ -135,7 +135,7 @@ pub(super) fn halts_if_told(settings: &Settings) -> Halts {
 /// Since when, by whom and why.
 pub(super) fn shown(halt: &Halt) -> String {
     // A reason is what a person typed, and may hold anything.
-    halt.to_string().replace(char::is_control, " ")
+    clean(&halt.to_string())
 }
 
 /// A participant, as `participant list` tells of it.

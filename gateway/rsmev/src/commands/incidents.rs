@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::incidents::rule::Rule;
 use crate::notify::Channel;
 use crate::operator::Request;
-use crate::output::{Out, Table};
+use crate::output::{Out, Table, clean};
 use crate::settings::Settings;
 use crate::store;
 
@@ -159,7 +159,7 @@ fn test(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
             }
         };
         let line = format!("{} ({}): {came_to}", channel.name(), channel.place());
-        out.line(line.replace(char::is_control, " "))?;
+        out.line(clean(&line))?;
     }
     match failed {
         true => Err(Failure::Said),

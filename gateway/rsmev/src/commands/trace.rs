@@ -9,7 +9,7 @@ use super::{milliseconds, or_dash};
 use crate::cli::{Output, Trace};
 use crate::failure::Failure;
 use crate::operator::Request;
-use crate::output::{Out, Table};
+use crate::output::{Out, Table, clean};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(command: &Trace, settings: &Settings, out: &mut Out) -> Result
             out.line("")?;
             for life in &told.lives {
                 for line in life_of(life, &told, Timestamp::now()) {
-                    out.line(line.replace(char::is_control, " "))?;
+                    out.line(clean(&line))?;
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::assess::{Level, Line};
+use crate::output::clean;
 use crate::settings::units::count;
 
 /// Whether standard output is a terminal that may be given colours (NO_COLOR is honoured).
@@ -42,11 +43,6 @@ fn summary(lines: &[Line]) -> String {
         0 => format!("No trouble, {rest}.\n"),
         troubles => format!("{}, {rest}.\n", count(troubles, "trouble")),
     }
-}
-
-/// Whatever comes from outside cannot take hold of a terminal.
-fn clean(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 fn paint(level: Level, word: &str, colour: bool) -> String {

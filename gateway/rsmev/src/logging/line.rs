@@ -82,8 +82,9 @@ impl Visit for Line {
 }
 
 /// Whether a character could begin another line, take hold of a terminal, or show text in another order than it has.
-pub(super) fn is_harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+pub(crate) fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Adds a text with harmful characters written as escapes.

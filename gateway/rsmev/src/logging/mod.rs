@@ -22,7 +22,7 @@ use crate::settings::{Log, LogFormat};
 use form::Text;
 use journald::Journal;
 use line::Line;
-pub(crate) use line::escape;
+pub(crate) use line::{escape, is_harmful};
 
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
