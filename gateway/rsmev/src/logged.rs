@@ -48,6 +48,15 @@ logbook::catalogue! {
     ADMIN_REQUEST_REFUSED = WARN "admin-request-refused" [uid, user, request, why],
         "Somebody asked for something at the admin socket that needs a role which the account does not have.",
         "`why` names the role and its group; put the account into it, if that is meant.";
+    ADMIN_LOOKUP_SLOW = WARN "admin-lookup-slow" [uid],
+        "The machine's account database did not say in time who calls the admin socket; the caller was refused and may ask again.",
+        "Look at the machine's name service (`getent passwd UID`).";
+    ADMIN_ROLES_OPEN = INFO "admin-roles-open" [groups],
+        "`[admin.roles]` is not set and none of its groups exists: every member of the socket's group may do everything.",
+        "Make the groups to tell people apart (docs/security.md).";
+    ADMIN_ROLE_WITHOUT_GROUP = WARN "admin-role-without-group" [role, group, why],
+        "A group of `[admin.roles]` does not exist, or the account database does not tell: nobody but root has that role.",
+        "Make the group, or correct its name; a group is looked for at each request.";
 }
 
 logbook::catalogue! {

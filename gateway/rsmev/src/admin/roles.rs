@@ -1,11 +1,13 @@
 //! What somebody who reached the admin socket may do: roles, each given by membership in a Unix group.
 //!
 //! The machine's account database decides, as for the socket itself: a membership counts from the moment it is written
-//! there, and the group that a process happens to run under does not count. Where none of the groups exists nobody has set
-//! roles up, and whoever may connect may do everything.
+//! there, and the group that a process happens to run under does not count. Where the configuration is silent about roles and
+//! none of the groups exists nobody has set roles up, and whoever may connect may do everything.
 
+use logbook::log;
 use nix::unistd::{Gid, Group};
 
+use crate::logged;
 use crate::settings::RoleGroups;
 
 /// What a person of a region's office is there for.
@@ -62,6 +64,18 @@ impl Found {
             Err(_) => Self::Untold,
         }
     }
+
+    /// What is wrong with the group of a role, for a person.
+    pub(crate) fn lack(self, role: Role, group: &str) -> Option<String> {
+        match self {
+            Self::As(_) => None,
+            Self::Absent => Some(format!(
+                "there is no group {group}: only root has the role {}",
+                role.as_str()
+            )),
+            Self::Untold => Some(format!("the machine does not tell whether there is a group {group}")),
+        }
+    }
 }
 
 /// What one caller may do.
@@ -76,11 +90,12 @@ pub(crate) enum Rights {
 impl Rights {
     /// Those of a member of these groups, who is neither root nor the gateway's own user.
     pub(crate) fn of(memberships: &[Gid], groups: &RoleGroups) -> Self {
-        Self::among(memberships, Role::ALL.map(|role| Found::of(groups.of(role))))
+        Self::among(memberships, look(groups), groups.are_set)
     }
 
-    fn among(memberships: &[Gid], found: [Found; 3]) -> Self {
-        if found == [Found::Absent; 3] {
+    /// An error of the account database never gives everything: only the certainty that there is no group does.
+    fn among(memberships: &[Gid], found: [Found; 3], are_set: bool) -> Self {
+        if is_open(found, are_set) {
             return Self::All;
         }
         let has = |(role, found): (Role, Found)| match found {
@@ -118,12 +133,47 @@ impl Rights {
     }
 }
 
+fn look(groups: &RoleGroups) -> [Found; 3] {
+    Role::ALL.map(|role| Found::of(groups.of(role)))
+}
+
+/// Whether nobody has set roles up.
+fn is_open(found: [Found; 3], are_set: bool) -> bool {
+    !are_set && found == [Found::Absent; 3]
+}
+
+/// Logs what is worth knowing about the groups. Reads the account database.
+pub(crate) fn tell(groups: &RoleGroups) {
+    let found = look(groups);
+    if is_open(found, groups.are_set) {
+        let groups = Role::ALL.map(|role| groups.of(role)).join(", ");
+        return log!(
+            logged::ADMIN_ROLES_OPEN,
+            groups,
+            "there are no groups of roles: every member of the socket's group may do everything"
+        );
+    }
+    for (role, found) in Role::ALL.into_iter().zip(found) {
+        let group = groups.of(role);
+        if let Some(why) = found.lack(role, group) {
+            log!(
+                logged::ADMIN_ROLE_WITHOUT_GROUP,
+                role = role.as_str(),
+                group,
+                why,
+                "nobody but root has a role"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn groups() -> RoleGroups {
         RoleGroups {
+            are_set: true,
             operator: "ops".to_owned(),
             registrar: "regs".to_owned(),
             auditor: "audits".to_owned(),
@@ -137,10 +187,10 @@ mod tests {
     #[test]
     fn memberships_give_roles_and_roles_give_rights() {
         let found = [1, 2, 3].map(|number| Found::As(group(number)));
-        let both = Rights::among(&[group(9), group(2), group(1)], found);
+        let both = Rights::among(&[group(9), group(2), group(1)], found, false);
         assert_eq!(both, Rights::Roles(vec![Role::Operator, Role::Registrar]));
-        let auditor = Rights::among(&[group(3)], found);
-        let nobody = Rights::among(&[group(9)], found);
+        let auditor = Rights::among(&[group(3)], found, true);
+        let nobody = Rights::among(&[group(9)], found, false);
         let refusal = |rights: &Rights, right| rights.refusal(right, &groups());
         for role in Role::ALL {
             let of = Right::Of(role);
@@ -171,16 +221,19 @@ mod tests {
     }
 
     #[test]
-    fn only_where_no_group_exists_everybody_has_all_roles() {
+    fn only_where_nobody_set_roles_up_everybody_has_all_of_them() {
         let (absent, untold, there) = (Found::Absent, Found::Untold, Found::As(group(1)));
-        assert_eq!(Rights::among(&[group(9)], [absent; 3]), Rights::All);
+        assert_eq!(Rights::among(&[group(9)], [absent; 3], false), Rights::All);
+        let mistyped = Rights::among(&[group(9)], [absent; 3], true);
+        assert_eq!(mistyped, Rights::Roles(Vec::new()), "names without groups open nothing");
         for found in [
             [there, absent, absent],
             [untold, absent, absent],
+            [untold; 3],
             [absent, absent, there],
         ] {
             assert_eq!(
-                Rights::among(&[group(9)], found),
+                Rights::among(&[group(9)], found, false),
                 Rights::Roles(Vec::new()),
                 "{found:?}"
             );

@@ -15,7 +15,7 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
     if found.len() < Role::ALL.len() {
         return;
     }
-    if found.iter().all(|(_, _, found)| *found == Found::Absent) {
+    if !inspection.is_set("admin.roles") && found.iter().all(|(_, _, found)| *found == Found::Absent) {
         let groups: Vec<_> = found.iter().map(|(_, group, _)| *group).collect();
         let text = format!(
             "none of the groups {} exists: every member of the socket's group may do everything; make the groups to tell \
@@ -25,10 +25,8 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
         return findings.key(inspection, Level::Note, "admin.roles", text);
     }
     for (role, group, found) in found {
-        let text = match found {
-            Found::As(_) => continue,
-            Found::Absent => format!("there is no group {group}: only root has the role {}", role.as_str()),
-            Found::Untold => format!("the machine does not tell whether there is a group {group}"),
+        let Some(text) = found.lack(role, group) else {
+            continue;
         };
         findings.key(inspection, Level::Warning, &key(role), text);
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{environment, layers, read, text_of, units};
-use crate::document::{self, Node};
+use crate::document::{self, Node, Origin};
 use crate::problem::Problem;
 use crate::section::{Report, Section};
 
@@ -46,6 +46,11 @@ impl Inspection {
             around = path.rsplit_once('.').map(|(section, _)| section);
         }
         self.file.clone()
+    }
+
+    /// Whether the file or the environment says anything about a section.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.node(key).is_some_and(|node| node.origin != Origin::Default)
     }
 
     /// The text of a key such as `keys.private_key` or `upstream[1].trusted_signers[2]`, counted from 1.

@@ -203,6 +203,8 @@ pub(crate) struct Admin {
 /// The Unix groups whose members have a role at the admin socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoleGroups {
+    /// Whether the configuration says anything about them; otherwise these are the defaults.
+    pub(crate) are_set: bool,
     /// Of [`Role::Operator`].
     pub(crate) operator: String,
     /// Of [`Role::Registrar`].

@@ -298,8 +298,10 @@ fn roles(section: &Section<'_>) -> Option<RoleGroups> {
     let operator = section.required("operator", group);
     let registrar = section.required("registrar", group);
     let auditor = section.required("auditor", group);
+    let are_set = *section.origin() != document::Origin::Default;
     section.finish();
     Some(RoleGroups {
+        are_set,
         operator: operator?,
         registrar: registrar?,
         auditor: auditor?,

@@ -119,8 +119,8 @@ pub(super) const ADMIN_ROLES: Section = Section {
     path: "admin.roles",
     array: false,
     meaning: Words::new(
-        "What members of the socket's group may do there, by their other Unix groups (docs/security.md). Every role may look. While none of the three groups exists, everybody who may connect has all roles.",
-        "Что разрешено на сокете членам его группы — по другим их Unix-группам (docs/ru/security.md). Смотреть может любая роль. Пока ни одной из трёх групп нет, всем, кто может подключиться, разрешено всё.",
+        "What members of the socket's group may do there, by their other Unix groups (docs/security.md). Every role may look. While this section is not set and none of the three groups exists, everybody who may connect has all roles; where it is set, only root has the role of a group that does not exist.",
+        "Что разрешено на сокете членам его группы — по другим их Unix-группам (docs/ru/security.md). Смотреть может любая роль. Пока раздел не задан и ни одной из трёх групп нет, всем, кто может подключиться, разрешено всё; если он задан, роль, группы которой нет, есть только у root.",
     ),
     settings: &[
         Setting::with_default("operator", Form::Text)
