@@ -9,6 +9,10 @@ use super::read::{is_https, path, positive, positive_duration, shown, url};
 use crate::document::Node;
 use crate::section::Section;
 
+/// Webhooks that there may be: what became of a notice is remembered for 64 of them, which is two for each channel and leaves
+/// room for channels that are no more.
+const WEBHOOKS: usize = 16;
+
 /// When something becomes an incident.
 #[derive(Debug, Clone)]
 pub(crate) struct Incidents {
@@ -155,6 +159,10 @@ pub(super) fn notify(section: &Section<'_>) -> Option<Notify> {
         }
     };
     let sections = section.sections("webhook");
+    if let Some(beyond) = sections.get(WEBHOOKS) {
+        let text = format!("there may be at most {WEBHOOKS} webhooks, not {}", sections.len());
+        beyond.problem("name", text);
+    }
     let webhooks: Vec<_> = sections.iter().map(webhook).collect();
     for (index, (name, _)) in webhooks.iter().enumerate() {
         if let Some(name) = name
@@ -255,7 +263,15 @@ fn webhook(section: &Section<'_>) -> (Option<String>, Option<Webhook>) {
             false => Ok(name.to_owned()),
         }
     });
-    let url = section.required("url", url);
+    let url = section.required("url", |node| {
+        let uri = node.text()?.parse::<hyper::Uri>().ok();
+        match uri.as_ref().and_then(hyper::Uri::authority) {
+            Some(authority) if authority.as_str().contains('@') => {
+                Err("must not name a user or a password; a token goes into the file of token_file".to_owned())
+            }
+            _ => url(node),
+        }
+    });
     let ca = section.optional("ca", path);
     if ca.is_some() && url.as_deref().is_some_and(|url| !is_https(url)) {
         section.problem("ca", "is of use only where url begins with https://");

@@ -16,7 +16,8 @@ fn every_fault_of_the_settings_is_told_with_its_key() {
          [notify.mail]\nserver = \"mail.example:25\"\nfrom = \"nobody\"\nto = []\ntls = \"ssl\"\nuser = \"u\"\n\
          [[notify.webhook]]\nname = \"a b\"\nurl = \"ftp://x\"\n\
          [[notify.webhook]]\nname = \"x\"\nurl = \"http://x\"\nca = \"ca.crt\"\n\
-         [[notify.webhook]]\nname = \"x\"\nurl = \"http://x\"\ntokenfile = \"y\"\n",
+         [[notify.webhook]]\nname = \"x\"\nurl = \"http://x\"\ntokenfile = \"y\"\n\
+         [[notify.webhook]]\nname = \"z\"\nurl = \"https://me:a-secret@x/\"\n",
     );
     let stderr = place.operate(&["incidents"]).fails(1);
     for expected in [
@@ -32,9 +33,27 @@ fn every_fault_of_the_settings_is_told_with_its_key() {
         "notify.webhook[2].ca: is of use only where url begins with https://",
         "notify.webhook[3].name: there is a webhook \"x\" already",
         "notify.webhook[3].tokenfile: unknown key; did you mean \"token_file\"?",
+        "notify.webhook[4].url: must not name a user or a password",
     ] {
         assert!(stderr.contains(expected), "{expected}: {stderr}");
     }
+    assert!(!stderr.contains("a-secret"), "{stderr}");
+}
+
+#[test]
+fn there_are_at_most_sixteen_webhooks() {
+    let webhooks = |number: usize| -> String {
+        let webhook = |index| format!("[[notify.webhook]]\nname = \"w{index}\"\nurl = \"http://x\"\n");
+        (0..number).map(webhook).collect()
+    };
+    let stderr = with(&webhooks(16)).operate(&["incidents"]).fails(1);
+    assert!(
+        stderr.contains("there is no data yet"),
+        "the settings are taken: {stderr}"
+    );
+    let stderr = with(&webhooks(17)).operate(&["incidents"]).fails(1);
+    let expected = "notify.webhook[17].name: there may be at most 16 webhooks, not 17";
+    assert!(stderr.contains(expected), "{stderr}");
 }
 
 #[test]

@@ -191,8 +191,8 @@ pub(super) const NOTIFY_WEBHOOK: Section = Section {
     path: "notify.webhook",
     array: true,
     meaning: Words::new(
-        "A program that is called with JSON; each has a section of its own.",
-        "Программа, которая вызывается с JSON; у каждой свой раздел.",
+        "A program that is called with JSON; each has a section of its own; at most 16.",
+        "Программа, которая вызывается с JSON; у каждой свой раздел; не больше 16.",
     ),
     settings: &[
         Setting::required("name", Form::Text, "\"duty\"")
@@ -204,10 +204,12 @@ pub(super) const NOTIFY_WEBHOOK: Section = Section {
                 "Its name in the journal and in metrics (`webhook/duty`)",
                 "Имя в журнале и метриках (`webhook/duty`)",
             ),
-        Setting::required("url", Form::Url, "\"https://duty.region.example/hook\"").means(
-            "Where it is called; redirects are not followed",
-            "Куда обращаться; перенаправления не выполняются",
-        ),
+        Setting::required("url", Form::Url, "\"https://duty.region.example/hook\"")
+            .limits("without user and password", "без имени и пароля")
+            .means(
+                "Where it is called; redirects are not followed",
+                "Куда обращаться; перенаправления не выполняются",
+            ),
         Setting::optional(
             "ca",
             Form::Path,
