@@ -98,6 +98,9 @@ logbook::catalogue! {
     NOTICE_FAILED = WARN "notice-failed" [channel, why],
         "A notice of an incident was not delivered; it is tried again.",
         "If it stays: `rsmev incidents test-notification` says why.";
+    NOTICE_ADDRESS_REFUSED = WARN "notice-address-refused" [channel, address, why],
+        "The mail server took a notice for others, but not for this address, which is not tried again with it.",
+        "Mend `notify.mail.to`, or the server.";
     NOTICE_GIVEN_UP = WARN "notice-given-up" [incident, channel],
         "A notice was not delivered within its term and is not tried any more.", "Look at `rsmev incidents`; mend the channel.";
     NOTICE_NOT_JOURNALED = WARN "notice-not-journaled" [incident, refusal],

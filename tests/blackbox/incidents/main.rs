@@ -199,6 +199,50 @@ async fn what_was_not_delivered_before_a_crash_is_delivered_after_it_and_nothing
 }
 
 #[tokio::test]
+async fn a_notice_that_is_refused_keeps_no_other_waiting() {
+    let web = WebSink::start(0).await;
+    let (_dir, token) = token();
+    // Nothing is tried a second time while this test runs.
+    let told = |builder| told(builder, &web, None, &token).setting("notify", "retry", "\"1h\"");
+    let World { bus, region } = World::start_with(None, told).await;
+    web.refuse("opened");
+    bus.go_down().await;
+    let id = open(&region).await["id"].clone();
+    let refused = async || web.calls().into_iter().find(|call| call.body["incident"] == id);
+    let refused = within(LATER, "the webhook refuses it", refused).await;
+    assert_eq!(refused.status, 400);
+    bus.come_back().await.unwrap();
+    let closed = within(LATER, "the closing is told", async || {
+        web.taken("upstream_down", "closed").pop()
+    })
+    .await;
+    assert_eq!(closed.body["incident"], id);
+}
+
+#[tokio::test]
+async fn news_are_tried_though_the_channel_was_out_of_reach() {
+    let web = WebSink::start(0).await;
+    let (_dir, token) = token();
+    let told = |builder| told(builder, &web, None, &token).setting("notify", "retry", "\"1h\"");
+    let World { bus, region } = World::start_with(None, told).await;
+    web.go_away(true);
+    let before = web.connections();
+    bus.go_down().await;
+    let id = open(&region).await["id"].clone();
+    eventually("an attempt in vain", async || {
+        (web.connections() > before).then_some(())
+    })
+    .await;
+    web.go_away(false);
+    bus.come_back().await.unwrap();
+    // The attempt with what is new finds somebody, and what waited goes, too.
+    for phase in ["closed", "opened"] {
+        let told = within(LATER, phase, async || web.taken("upstream_down", phase).pop()).await;
+        assert_eq!(told.body["incident"], id);
+    }
+}
+
+#[tokio::test]
 async fn a_test_goes_through_every_channel_and_says_what_failed() {
     let (web, mail) = (WebSink::start(0).await, MailSink::start().await);
     let (_dir, token) = token();

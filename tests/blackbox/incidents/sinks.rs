@@ -113,6 +113,12 @@ struct Web {
     calls: Vec<Call>,
     /// So many calls more are answered with 500.
     failures: usize,
+    /// Calls about this phase are answered with 400.
+    refused: Option<&'static str>,
+    /// Whether nobody is there: connections end before anything is read.
+    away: bool,
+    /// Connections so far.
+    connections: usize,
 }
 
 impl WebSink {
@@ -124,12 +130,23 @@ impl WebSink {
             state: Arc::new(Mutex::new(Web {
                 calls: Vec::new(),
                 failures,
+                refused: None,
+                away: false,
+                connections: 0,
             })),
         };
         let state = Arc::clone(&sink.state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = Arc::clone(&state);
+                let away = {
+                    let mut web = state.lock().unwrap();
+                    web.connections += 1;
+                    web.away
+                };
+                if away {
+                    continue;
+                }
                 tokio::spawn(async move { answer(stream, &state).await.unwrap_or_default() });
             }
         });
@@ -139,6 +156,20 @@ impl WebSink {
     /// From now on so many calls are answered with 500.
     pub(crate) fn fail(&self, failures: usize) {
         self.state.lock().unwrap().failures = failures;
+    }
+
+    /// From now on calls about a phase are answered with 400.
+    pub(crate) fn refuse(&self, phase: &'static str) {
+        self.state.lock().unwrap().refused = Some(phase);
+    }
+
+    /// From now on nobody is there, or somebody again.
+    pub(crate) fn go_away(&self, away: bool) {
+        self.state.lock().unwrap().away = away;
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -167,9 +198,14 @@ async fn answer(stream: TcpStream, state: &Mutex<Web>) -> std::io::Result<()> {
     stream.read_exact(&mut body).await?;
     let status = {
         let mut web = state.lock().unwrap();
-        let status = if web.failures == 0 { 200 } else { 500 };
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let refused = web.refused.is_some_and(|phase| body["phase"] == phase);
+        let status = match (web.failures, refused) {
+            (0, false) => 200,
+            (0, true) => 400,
+            _ => 500,
+        };
         web.failures = web.failures.saturating_sub(1);
-        let body = serde_json::from_slice(&body).unwrap();
         web.calls.push(Call { head, body, status });
         status
     };

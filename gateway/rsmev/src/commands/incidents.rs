@@ -152,7 +152,12 @@ fn test(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     let mut failed = false;
     for channel in channels {
         let came_to = match runtime.block_on(channel.test(&settings.node)) {
-            Ok(()) => "delivered".to_owned(),
+            Ok(dead) if dead.is_empty() => "delivered".to_owned(),
+            Ok(dead) => {
+                failed = true;
+                let dead: Vec<String> = dead.iter().map(ToString::to_string).collect();
+                format!("delivered, but not to everybody: {}", dead.join("; "))
+            }
             Err(why) => {
                 failed = true;
                 format!("failed: {why}")

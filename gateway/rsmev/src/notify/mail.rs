@@ -1,34 +1,26 @@
 //! Mail: one connection to the configured server for each mail.
 
-use std::time::Duration;
-
+use lettre::Message;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 
 use super::message;
-use super::{Failed, secret};
+use super::smtp::{PATIENCE, Security, Server};
+use super::{DeadAddress, Failed, secret};
 use crate::authorities;
 use crate::settings::{Mail, MailTls};
 
-/// How long the server may take for one step.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Sends a mail to everybody who is named.
-pub(super) async fn send(settings: &Mail, mail: message::Mail) -> Result<(), Failed> {
+/// Sends a mail to everybody who is named; those that the server does not take are returned, if it takes others.
+pub(super) async fn send(settings: &Mail, mail: message::Mail) -> Result<Vec<DeadAddress>, Failed> {
     let message = build(settings, mail).map_err(Failed::Refused)?;
     let own = settings.clone();
-    let transport = tokio::task::spawn_blocking(move || transport(&own))
+    let server = tokio::task::spawn_blocking(move || server(&own))
         .await
         .map_err(|error| Failed::Unreachable(error.to_string()))?
         .map_err(Failed::Unreachable)?;
-    let place = format!("{}:{}", settings.server, settings.port);
-    match transport.send(message).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failed::Unreachable(format!("{place}: {}", causes(&error)))),
-    }
+    server.deliver(&message).await
 }
 
 fn build(settings: &Mail, mail: message::Mail) -> Result<Message, String> {
@@ -50,40 +42,28 @@ fn build(settings: &Mail, mail: message::Mail) -> Result<Message, String> {
 }
 
 /// Reads files, so that what was renewed is used.
-fn transport(settings: &Mail) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
-    let tls = || -> Result<TlsParameters, String> {
-        let mut parameters = TlsParameters::builder(settings.server.clone()).certificate_store(CertificateStore::None);
-        for certificate in authorities::certificates(settings.ca.as_deref())? {
-            let certificate = Certificate::from_der(certificate.to_vec()).map_err(|error| error.to_string())?;
-            parameters = parameters.add_root_certificate(certificate);
-        }
-        parameters.build_rustls().map_err(|error| error.to_string())
+fn server(settings: &Mail) -> Result<Server, String> {
+    let security = match settings.tls {
+        MailTls::StartTls => Security::StartTls(starttls(settings)?),
+        MailTls::Tls => Security::Tls(authorities::client_config(settings.ca.as_deref())?),
+        MailTls::None => Security::None,
     };
-    let tls = match settings.tls {
-        MailTls::StartTls => Tls::Required(tls()?),
-        MailTls::Tls => Tls::Wrapper(tls()?),
-        MailTls::None => Tls::None,
-    };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.server)
-        .port(settings.port)
-        .tls(tls)
-        .timeout(Some(PATIENCE));
-    if let Some((user, file)) = &settings.login {
-        builder = builder.credentials(Credentials::new(user.clone(), secret(file)?));
-    }
-    Ok(builder.build())
+    let login = settings.login.as_ref();
+    let login = login.map(|(user, file)| Ok::<_, String>(Credentials::new(user.clone(), secret(file)?)));
+    Ok(Server {
+        host: settings.server.clone(),
+        port: settings.port,
+        security,
+        login: login.transpose()?,
+        patience: PATIENCE,
+    })
 }
 
-/// An error with what lies behind it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let more = deeper.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = deeper.source();
+fn starttls(settings: &Mail) -> Result<TlsParameters, String> {
+    let mut parameters = TlsParameters::builder(settings.server.clone()).certificate_store(CertificateStore::None);
+    for certificate in authorities::certificates(settings.ca.as_deref())? {
+        let certificate = Certificate::from_der(certificate.to_vec()).map_err(|error| error.to_string())?;
+        parameters = parameters.add_root_certificate(certificate);
     }
-    text
+    parameters.build_rustls().map_err(|error| error.to_string())
 }

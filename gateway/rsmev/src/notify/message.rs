@@ -33,6 +33,11 @@ pub(crate) struct Mail {
 }
 
 impl Notice {
+    /// What it is told apart by.
+    pub(super) fn key(&self) -> (u64, Phase) {
+        (self.incident.id, self.phase)
+    }
+
     /// When it happened.
     pub(crate) fn at(&self) -> Timestamp {
         match (&self.incident.closed, self.phase) {

@@ -1,18 +1,20 @@
 //! Webhooks: one POST of JSON on a connection of its own. Redirects are not followed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, Uri};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use super::{Failed, secret};
 use crate::authorities;
@@ -20,20 +22,49 @@ use crate::settings::{Webhook, is_https};
 
 /// Octets of an answer that are read.
 const ANSWER: usize = 64 << 10;
+/// How long they are waited for.
+const PARTING: Duration = Duration::from_secs(1);
 
-/// Calls the program; any status of the class 2xx is a success.
+/// Where a URL leads, without what may be secret in it.
+pub(super) fn place(url: &str) -> String {
+    let uri = url.parse::<Uri>().ok();
+    let place = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, host(uri)?)));
+    place.map_or_else(String::new, |(scheme, host)| format!("{scheme}://{host}"))
+}
+
+/// The host with its port. A name and a password before it would be no part of it.
+fn host(uri: &Uri) -> Option<&str> {
+    uri.authority()?.as_str().rsplit('@').next()
+}
+
+/// Calls the program; any status of the class 2xx is a success, whatever follows it.
 pub(super) async fn send(settings: &Webhook, body: &Value) -> Result<(), Failed> {
-    let unreachable = |why: String| Failed::Unreachable(format!("{}: {why}", settings.url));
+    let place = place(&settings.url);
+    let unreachable = |why: String| Failed::Unreachable(format!("{place}: {why}"));
     let limit = settings.timeout;
-    match tokio::time::timeout(limit, call(settings, body)).await {
-        Ok(Ok(status)) if status.is_success() => Ok(()),
-        Ok(Ok(status)) => Err(Failed::Refused(format!("{}: it answered {status}", settings.url))),
-        Ok(Err(why)) => Err(unreachable(why)),
-        Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs_f32()))),
+    let answer = match tokio::time::timeout(limit, call(settings, body)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(why)) => return Err(unreachable(why)),
+        Err(_) => return Err(unreachable(format!("no answer within {} s", limit.as_secs_f32()))),
+    };
+    let status = answer.response.status();
+    // What it says is of no interest, but it may say it before the connection ends.
+    let rest = Limited::new(answer.response.into_body(), ANSWER).collect();
+    let _ = tokio::time::timeout(PARTING, rest).await;
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(Failed::Refused(format!("{place}: it answered {status}"))),
     }
 }
 
-async fn call(settings: &Webhook, body: &Value) -> Result<hyper::StatusCode, String> {
+/// An answer whose head has come.
+struct Answer {
+    response: Response<Incoming>,
+    /// Ends with it.
+    _connection: JoinSet<()>,
+}
+
+async fn call(settings: &Webhook, body: &Value) -> Result<Answer, String> {
     let own = settings.clone();
     let prepared = tokio::task::spawn_blocking(move || prepare(&own)).await;
     let (tls, token) = prepared.map_err(|error| error.to_string())??;
@@ -68,9 +99,7 @@ fn prepare(settings: &Webhook) -> Result<(Option<Arc<ClientConfig>>, Option<Stri
 fn request(uri: &Uri, token: Option<String>, body: &Value) -> Result<Request<Full<Bytes>>, String> {
     let octets = serde_json::to_vec(body).map_err(|error| error.to_string())?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let authority = uri.authority().ok_or("it names no host")?;
-    // A name and a password before the host would be no part of it.
-    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let host = host(uri).ok_or("it names no host")?;
     let mut request = Request::post(target)
         .header(HOST, host)
         .header(USER_AGENT, concat!("rsmev/", env!("CARGO_PKG_VERSION")))
@@ -89,15 +118,66 @@ fn request(uri: &Uri, token: Option<String>, body: &Value) -> Result<Request<Ful
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<hyper::StatusCode, String> {
+) -> Result<Answer, String> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
-    // Ends when the connection closes or its user is dropped; its errors reach the user of the call.
-    tokio::spawn(async move { connection.await.unwrap_or_default() });
+    let mut running = JoinSet::new();
+    // Its errors reach the user of the call.
+    running.spawn(async move { connection.await.unwrap_or_default() });
     let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-    let status = response.status();
-    // What it says is of no interest, but it may say it before the connection ends.
-    let _ = Limited::new(response.into_body(), ANSWER).collect().await;
-    Ok(status)
+    Ok(Answer {
+        response,
+        _connection: running,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_place_has_nothing_that_may_be_secret() {
+        assert_eq!(
+            place("https://u:p@hooks.example:8443/hooks/TOKEN?a=b"),
+            "https://hooks.example:8443"
+        );
+        assert_eq!(place("http://[::1]/hook"), "http://[::1]");
+        assert_eq!(place("not a URL"), "");
+    }
+
+    #[tokio::test]
+    async fn the_status_decides_though_the_answer_never_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            for status in ["200 OK", "400 No"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let _ = stream.read(&mut [0; 4096]).await;
+                    let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    std::future::pending::<()>().await;
+                });
+            }
+        });
+        let webhook = Webhook {
+            name: "duty".to_owned(),
+            url: format!("http://{address}/hooks/TOKEN"),
+            ca: None,
+            token_file: None,
+            timeout: Duration::from_secs(10),
+        };
+        send(&webhook, &json!({})).await.unwrap();
+        let refused = send(&webhook, &json!({})).await.unwrap_err();
+        assert!(matches!(refused, Failed::Refused(_)), "{refused:?}");
+        assert_eq!(
+            refused.to_string(),
+            format!("http://{address}: it answered 400 Bad Request")
+        );
+    }
 }
