@@ -125,15 +125,18 @@ fn collect(config: &Path, records: u32, secrets: &mut Secrets) -> Result<Vec<(&'
     let mut files = vec![("README.txt", README.to_owned())];
     let mut missing: Vec<String> = Vec::new();
     // First what may need root's rights.
-    match configuration(config, secrets) {
-        Ok(text) => files.push(("configuration.toml", text)),
-        Err(why) => missing.push(format!("configuration.toml: {why}")),
+    let readable = configuration(config, secrets).map(|text| files.push(("configuration.toml", text)));
+    match &readable {
+        Ok(()) => match log() {
+            Some(text) => files.push(("log.txt", text)),
+            None => missing.push("log.txt: journalctl is not there, or does not answer".to_owned()),
+        },
+        Err(why) => missing.extend([
+            format!("configuration.toml: {why}"),
+            "log.txt: without the configuration it is not known which secrets to look for in it".to_owned(),
+        ]),
     }
     files.push(("environment.txt", environment()));
-    match log() {
-        Some(text) => files.push(("log.txt", text)),
-        None => missing.push("log.txt: journalctl is not there, or does not answer".to_owned()),
-    }
     let settings = Settings::load(config).ok();
     for file in settings.iter().flat_map(key_files) {
         if let Ok(text) = std::fs::read_to_string(credentials::place(&file)) {
@@ -148,7 +151,10 @@ fn collect(config: &Path, records: u32, secrets: &mut Secrets) -> Result<Vec<(&'
     let lines = assess(&facts);
     files.push(("doctor.json", pretty(&doctor::report(&facts, &lines))));
     if let Some(settings) = &settings {
-        match stored::registry(&settings.node.data_dir, Some(&settings.admin.socket)) {
+        // One that did not say how it is would not tell this either, and for longer.
+        let silent = matches!(facts.gateway, doctor::Gateway::Silent(_));
+        let socket = (!silent).then_some(settings.admin.socket.as_path());
+        match stored::registry(&settings.node.data_dir, socket) {
             Ok(Some(content)) => files.push(("registry.json", pretty(&json!(content)))),
             Ok(None) => missing.push("registry.json: its record is archived; start the gateway".to_owned()),
             Err(why) => missing.push(format!("registry.json: {why}")),

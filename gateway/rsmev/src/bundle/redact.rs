@@ -8,10 +8,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::settings::catalogue;
+
 /// What stands in the place of a secret.
 pub(super) const REMOVED: &str = "[removed]";
 /// A shorter value is no secret worth the name, and would be found everywhere.
 const SHORTEST: usize = 4;
+/// The same of what is only perhaps a secret, such as an argument of a program: `journal` and `true` stand in every text.
+const SHORTEST_DOUBTFUL: usize = 8;
 /// Parts of names that tell a secret.
 const TELLING: [&str; 11] = [
     "password",
@@ -36,8 +40,29 @@ pub(super) struct Secrets(BTreeSet<String>);
 impl Secrets {
     /// Whoever has this has something of the gateway's.
     pub(super) fn add(&mut self, value: &str) {
+        self.add_from(value, SHORTEST);
+    }
+
+    /// Nothing tells whether this is a secret. A program's argument is known to its last letter only between the `{…}` that
+    /// the gateway fills in.
+    fn add_doubtful(&mut self, value: &str) {
+        for line in value.lines() {
+            for fragment in fragments(line) {
+                self.add_from(fragment, SHORTEST_DOUBTFUL);
+            }
+            if let Some((_, value)) = line.split_once('=').filter(|(name, _)| tells_a_secret(name)) {
+                fragments(value).into_iter().for_each(|fragment| self.add(fragment));
+            }
+        }
+    }
+
+    /// Quoted, in JSON or in a line of the log, it has another form; a quoted line within JSON has a third.
+    fn add_from(&mut self, value: &str, shortest: usize) {
         let value = value.trim();
-        if value.len() >= SHORTEST {
+        if value.len() >= shortest {
+            let once = quoted(value);
+            self.0.insert(quoted(&once));
+            self.0.insert(once);
             self.0.insert(value.to_owned());
         }
     }
@@ -54,16 +79,16 @@ impl Secrets {
         for (name, value) in variables {
             if tells_a_secret(&name) {
                 self.add(&value);
-            } else if let Some((user, _)) = authority(&value).and_then(|authority| authority.rsplit_once('@')) {
-                self.add(user);
+            } else if value.contains("://") || names_a_url(&name) {
+                url(&value, false, self);
             }
         }
     }
 
     /// A text without any of them, without names and passwords in URLs, and without PEM.
     pub(super) fn out_of(&self, text: &str) -> String {
-        let mut text = without_pem(&without_users(text));
-        // A longer one may have a shorter one in it.
+        let mut text = text.to_owned();
+        // Before anything else changes what they look like. A longer one may have a shorter one in it.
         let mut longest: Vec<_> = self.0.iter().collect();
         longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in longest {
@@ -71,8 +96,37 @@ impl Secrets {
                 text = text.replace(secret.as_str(), REMOVED);
             }
         }
-        text
+        without_pem(&without_users(&text))
     }
+}
+
+/// As it stands within quotation marks.
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// What stands between `{name}`s.
+fn fragments(text: &str) -> Vec<&str> {
+    let (mut found, mut start) = (Vec::new(), 0);
+    for (at, _) in text.match_indices('{') {
+        let name = text[at + 1..].split('}').next().unwrap_or_default();
+        let closed = text[at + 1..].len() > name.len();
+        if at >= start && closed && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+            found.push(&text[start..at]);
+            start = at + name.len() + 2;
+        }
+    }
+    found.push(&text[start..]);
+    found
+}
+
+/// Whether the next argument is a secret: `--password`.
+fn names_a_secret(argument: &str) -> bool {
+    argument.starts_with('-') && !argument.contains('=') && tells_a_secret(argument)
+}
+
+fn names_a_url(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("url")
 }
 
 fn tells_a_secret(name: &str) -> bool {
@@ -103,10 +157,17 @@ fn clean(path: &str, value: &mut toml::Value, secrets: &mut Secrets) {
         }
         toml::Value::Array(items) => {
             // Arguments of a program may be anything; the program itself is told.
-            let from = usize::from(path.ends_with("command"));
+            let command = path.ends_with("command");
+            let mut secret_follows = false;
             for (place, item) in items.iter_mut().enumerate() {
                 match item {
-                    toml::Value::String(text) if from == 1 && place >= from => take(text, secrets),
+                    toml::Value::String(text) if command && place > 0 => {
+                        let named = std::mem::replace(&mut secret_follows, names_a_secret(text));
+                        if named {
+                            secrets.add(text);
+                        }
+                        take_doubtful(text, secrets);
+                    }
                     item => clean(path, item, secrets),
                 }
             }
@@ -115,11 +176,22 @@ fn clean(path: &str, value: &mut toml::Value, secrets: &mut Secrets) {
             let name = path.rsplit('.').next().unwrap_or(path);
             if tells_a_secret(name) || text.contains('\n') || text.contains("-----BEGIN") {
                 take(text, secrets);
-            } else if let Some(shown) = url(text, path.starts_with("notify"), secrets) {
-                *text = shown;
+            } else if text.contains("://") || names_a_url(name) {
+                let shown = url(text, path.starts_with("notify"), secrets);
+                match catalogue::has(path) {
+                    true => *text = shown,
+                    false => take_doubtful(text, secrets),
+                }
+            } else if !catalogue::has(path) {
+                // A slip of the pen: nothing tells what it was meant to be.
+                take_doubtful(text, secrets);
             }
         }
-        _ => {}
+        other => {
+            if !catalogue::has(path) {
+                *other = toml::Value::String(REMOVED.to_owned());
+            }
+        }
     }
 }
 
@@ -129,22 +201,22 @@ fn take(text: &mut String, secrets: &mut Secrets) {
     REMOVED.clone_into(text);
 }
 
-/// What stands between `//` and the path of a URL.
-fn authority(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("://")?;
-    rest.split(['/', '?', '#']).next()
+fn take_doubtful(text: &mut String, secrets: &mut Secrets) {
+    secrets.add_doubtful(text);
+    REMOVED.clone_into(text);
 }
 
-/// A URL without user and query, and, if its path is an address that only friends know, without that.
-fn url(text: &str, secret_path: bool, secrets: &mut Secrets) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let authority = authority(text)?;
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+/// A URL without user and query, and, if its path is an address that only friends know, without that. It may have been
+/// written wrong: a password may hold what ends a host, and the scheme may be missing.
+fn url(text: &str, secret_path: bool, secrets: &mut Secrets) -> String {
+    let (scheme, rest) = text.find("://").map_or(("", text), |at| text.split_at(at + 3));
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     secrets.add(user);
-    if let Some((_, password)) = user.split_once(':') {
+    for (_, password) in [user.split_once(':'), user.rsplit_once(':')].into_iter().flatten() {
         secrets.add(password);
     }
-    let path = &rest[authority.len()..];
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let path = &rest[host.len()..];
     let (path, query) = path.split_once(['?', '#']).unwrap_or((path, ""));
     secrets.add(query);
     if secret_path {
@@ -155,10 +227,10 @@ fn url(text: &str, secret_path: bool, secrets: &mut Secrets) -> Option<String> {
     } else {
         path
     };
-    Some(format!("{scheme}://{host}{path}"))
+    format!("{scheme}{host}{path}")
 }
 
-/// Names and passwords in URLs anywhere in a text go.
+/// Names and passwords in URLs anywhere in a text go: all before the last `@` of what is written without a gap.
 fn without_users(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -166,7 +238,7 @@ fn without_users(text: &str) -> String {
         let (before, after) = rest.split_at(at + 3);
         clean += before;
         let end = after
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '#' | '<' | '>' | '\\'))
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
             .unwrap_or(after.len());
         rest = match after[..end].rfind('@') {
             Some(user) => {
@@ -224,7 +296,9 @@ mod tests {
             [notify.mail]
             password = "mailsecret"
             password_file = "/etc/rsmev/mail.pass"
-            port = 25
+            pasword = "mistyped-secret"
+            [limits]
+            connections = 25
             [[notify.webhook]]
             url = "https://hooks.example/T0/Bxyz?key=q1w2"
             [[upstream]]
@@ -240,7 +314,7 @@ mod tests {
             "/etc/rsmev/keys/gateway.key",
             "/usr/bin/ship",
             "/etc/rsmev/mail.pass",
-            "port = 25",
+            "connections = 25",
             "http://bus:7600/ws",
             "https://hooks.example/[removed]",
         ] {
@@ -250,6 +324,7 @@ mod tests {
             "hunter2",
             "sesame",
             "mailsecret",
+            "mistyped-secret",
             "Bxyz",
             "q1w2",
             "login",
@@ -259,9 +334,56 @@ mod tests {
             assert!(!shown.contains(gone), "{gone}\n{shown}");
         }
         let told = "the password mailsecret of login:urlsecret, PEMPEMPEM and me:sesame are in a log";
+        assert_eq!(secrets.out_of("mistyped-secret"), "[removed]");
         assert_eq!(
             secrets.out_of(told),
             "the password [removed] of [removed], [removed] and [removed] are in a log"
+        );
+    }
+
+    #[test]
+    fn arguments_are_found_filled_in_and_quoted_and_plain_words_stay() {
+        let text = r#"
+            [archive]
+            command = ["/usr/bin/ship", "https://put/{name}?sig=SECRET", "copy", "true", "journal", "--password", "sesame",
+                       'quo"ted\secret', "--token={digest}tail-secret"]
+        "#;
+        let mut secrets = Secrets::default();
+        let shown = configuration(text, &mut secrets).unwrap();
+        assert!(shown.contains("/usr/bin/ship") && !shown.contains("SECRET"), "{shown}");
+        let said = "PUT https://put/00000001.seg?sig=SECRET failed for sesame, tail-secret";
+        let clean = secrets.out_of(said);
+        for gone in ["SECRET", "sesame", "tail-secret"] {
+            assert!(!clean.contains(gone), "{clean}");
+        }
+        let told = serde_json::json!({ "journal": "copy", "ok": true, "said": "quo\"ted\\secret" });
+        let logged = serde_json::json!({ "line": told.to_string() });
+        for told in [&told, &logged] {
+            let clean = secrets.out_of(&told.to_string());
+            let whole: Value = serde_json::from_str(&clean).unwrap();
+            assert!(clean.contains("journal") && clean.contains("copy"), "{clean}");
+            assert!(clean.contains(REMOVED) && !clean.contains("ted"), "{whole}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_written_wrong_is_told_without_its_password() {
+        let text = r#"
+            [[upstream]]
+            url = "http://login:sl/ash@secret@bus:7600/ws"
+            [[upstream]]
+            url = "login:bare-secret@bus:7601/ws"
+        "#;
+        let mut secrets = Secrets::default();
+        let shown = configuration(text, &mut secrets).unwrap();
+        assert!(
+            shown.contains("\"http://bus:7600/ws\"") && shown.contains("\"bus:7601/ws\""),
+            "{shown}"
+        );
+        assert_eq!(secrets.out_of("sl/ash@secret, bare-secret"), "[removed], [removed]");
+        assert_eq!(
+            Secrets::default().out_of("to http://login:sl/a?s#h@bus/ws now"),
+            "to http://[removed]@bus/ws now"
         );
     }
 

@@ -23,15 +23,24 @@ use crate::settings::units::count;
 
 /// Carries the command out.
 pub(crate) fn run(config: &Path, output: Output, out: &mut Out) -> Result<(), Failure> {
-    found(config).show(output, out)
+    found(config, Talk::Yes).show(output, out)
+}
+
+/// Whether a gateway that runs is asked what it knows best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// It is.
+    Yes,
+    /// It is known not to answer: the files are looked at, as of a stopped one.
+    No,
 }
 
 /// Everything that `check` finds, for those who show it beside other things.
-pub(crate) fn findings(config: &Path) -> Vec<Finding> {
-    found(config).found
+pub(crate) fn findings(config: &Path, talk: Talk) -> Vec<Finding> {
+    found(config, talk).found
 }
 
-fn found(config: &Path) -> Findings {
+fn found(config: &Path, talk: Talk) -> Findings {
     let inspection = Inspection::read(config);
     let mut findings = Findings::default();
     if inspection.problems.is_empty() {
@@ -50,7 +59,7 @@ fn found(config: &Path) -> Findings {
     network::check(&inspection, &mut findings);
     roles::check(&inspection, &mut findings);
     notify::check(&inspection, &mut findings);
-    storage::check(&inspection, &mut findings);
+    storage::check(&inspection, talk, &mut findings);
     findings
 }
 

@@ -11,7 +11,7 @@ use journal::disk::{Disk, RealDisk};
 use journal::verify::{Range, verify};
 use vault::{DataKeys, MasterKey};
 
-use super::{Findings, Level, files};
+use super::{Findings, Level, Talk, files};
 use crate::data_dir;
 use crate::master_key::Place;
 use crate::registry_file::stored;
@@ -20,7 +20,7 @@ use engine::units::show_size;
 
 const DATA_DIR: &str = "node.data_dir";
 
-pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
+pub(super) fn check(inspection: &Inspection, talk: Talk, findings: &mut Findings) {
     let Some(dir) = inspection.path(DATA_DIR) else { return };
     if !data_dir(inspection, findings, &dir) {
         return;
@@ -32,7 +32,7 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Findings) {
         Err(text) => findings.key(inspection, Level::Error, DATA_DIR, text),
     }
     at_rest(inspection, findings, &dir);
-    let socket = inspection.path("admin.socket");
+    let socket = inspection.path("admin.socket").filter(|_| talk == Talk::Yes);
     match stored::registry(&dir, socket.as_deref()) {
         Ok(Some(content)) => registry(inspection, findings, &dir, &content),
         Ok(None) => {

@@ -21,15 +21,25 @@ use crate::failure::Failure;
 use crate::health::{CertificateFact, Health, Of, Queues, Room, StoreFacts, format_of};
 use crate::keys;
 use crate::operator::Request;
-use crate::settings::Settings;
+use crate::settings::{Inspection, Settings};
 use crate::store::{self, Store};
 use crate::verification::Verification;
 
 /// Everything, in bounded time but for the store of a stopped gateway, whose index may have to be built to be looked at.
 pub(crate) fn gather(config: &Path, with_metrics: bool) -> Result<Facts, Failure> {
-    // First what may need root's rights, because looking at the store gives them up.
-    let check = check::findings(config);
     let settings = Settings::load(config).ok();
+    // First the question that is given up soonest: whoever does not answer it is asked nothing else.
+    let socket = match &settings {
+        Some(settings) => Some(settings.admin.socket.clone()),
+        None => Inspection::read(config).path("admin.socket"),
+    };
+    let asked = socket.map_or(Gateway::Stopped, |socket| ask(&socket, with_metrics));
+    let talk = match asked {
+        Gateway::Silent(_) => check::Talk::No,
+        _ => check::Talk::Yes,
+    };
+    // Then what may need root's rights, because looking at the store gives them up.
+    let check = check::findings(config, talk);
     let key = settings.as_ref().map_or(Seen::Nothing, key);
     let files = settings.as_ref().map(certificate_files).unwrap_or_default();
     let runtime = store::runtime().map_err(|error| Failure::refused(error.to_string()))?;
@@ -43,9 +53,8 @@ pub(crate) fn gather(config: &Path, with_metrics: bool) -> Result<Facts, Failure
     });
     // A look-up of a name cannot be ended.
     runtime.shutdown_background();
-    let gateway = settings
-        .as_ref()
-        .map_or(Gateway::Stopped, |settings| ask(settings, with_metrics));
+    // Without a configuration it is not known whose answer that was.
+    let gateway = settings.as_ref().map_or(Gateway::Stopped, |_| asked);
     let (store, certificates) = match (&gateway, &settings) {
         (Gateway::Running(health), _) => (Seen::So(health.store.clone()), health.certificates.clone()),
         (Gateway::Stopped, Some(settings)) => stopped(settings, files),
@@ -68,8 +77,7 @@ pub(crate) fn gather(config: &Path, with_metrics: bool) -> Result<Facts, Failure
     })
 }
 
-fn ask(settings: &Settings, with_metrics: bool) -> Gateway {
-    let socket = &settings.admin.socket;
+fn ask(socket: &Path, with_metrics: bool) -> Gateway {
     match UnixStream::connect(socket) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

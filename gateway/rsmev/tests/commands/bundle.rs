@@ -203,6 +203,11 @@ fn a_broken_configuration_of_a_stopped_gateway_gives_a_bundle_without_its_passwo
         !files.contains_key("configuration.toml") && !all.contains("torn-secret"),
         "{all}"
     );
+    // Nobody knows what to look for in the log.
+    assert!(
+        !files.contains_key("log.txt") && files["missing.txt"].contains("log.txt: without the configuration"),
+        "{files:?}"
+    );
 }
 
 #[test]

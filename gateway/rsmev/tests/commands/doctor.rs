@@ -1,7 +1,9 @@
 //! `rsmev doctor`: a running gateway, a stopped one, and what can be wrong with them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex};
 
 use gost::{SoftwareKey, SubjectName};
 use serde_json::Value;
@@ -125,6 +127,37 @@ fn a_stopped_gateway_is_looked_at_from_outside() {
 }
 
 #[test]
+fn a_gateway_that_does_not_say_how_it_is_is_asked_nothing_else() {
+    let place = Place::new();
+    assert_eq!(place.serve(&[]).stop(), Some(0));
+    let socket = place.path("admin.sock");
+    // The gateway may have left it.
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(socket).expect("the gateway has gone");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        // Whoever only looks whether somebody listens says nothing.
+        for stream in listener.incoming().flatten() {
+            let mut line = String::new();
+            let read = BufReader::new(stream).read_line(&mut line);
+            heard
+                .lock()
+                .expect("nobody panics")
+                .extend(read.is_ok().then_some(line));
+        }
+    });
+    let (code, report) = doctor(&place);
+    assert_eq!((code, line(&report, "gateway").0), (Some(1), "trouble"), "{report:#}");
+    assert!(line(&report, "gateway").1.contains("does not tell"), "{report:#}");
+    place.operate(&["support-bundle", "bundle.tar.zst"]).ok();
+    let asked = asked.lock().expect("nobody panics");
+    let requests: Vec<_> = asked.iter().filter(|line| !line.is_empty()).collect();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(requests.iter().all(|line| line.contains("\"health\"")), "{requests:?}");
+}
+
+#[test]
 fn before_the_first_start_and_with_a_broken_configuration_it_says_so() {
     let place = Place::new();
     let (code, report) = doctor(&place);
@@ -211,10 +244,9 @@ fn a_disk_with_less_than_the_reserve_is_trouble() {
     place.write("gateway.toml", &written.replace("\"10 MB\"", "\"100000 GB\""));
     let gateway = place.serve(&[]);
     let (code, report) = doctor(&place);
-    assert_eq!(
-        (code, troubles(&report)),
-        (Some(1), vec!["ready disk", "disk"]),
-        "{report:#}"
-    );
+    let mut troubles = troubles(&report);
+    // Whether the incident is open yet is a matter of time.
+    troubles.retain(|subject| *subject != "incident");
+    assert_eq!((code, troubles), (Some(1), vec!["ready disk", "disk"]), "{report:#}");
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -99,6 +99,17 @@ pub(crate) fn rows(language: Language) -> Vec<SectionRow> {
     SECTIONS.iter().map(section).collect()
 }
 
+/// Whether there is such a setting. Of what lies in arrays the path has no numbers: `upstream.poll.parallel`.
+pub(crate) fn has(path: &str) -> bool {
+    let Some((section, key)) = path.rsplit_once('.') else {
+        return false;
+    };
+    let within = SECTIONS.iter().filter(|known| known.path == section);
+    within
+        .flat_map(|known| known.settings)
+        .any(|setting| setting.key == key)
+}
+
 fn header(section: &Section) -> String {
     match section.array {
         true => format!("[[{}]]", section.path),
