@@ -125,6 +125,18 @@ pub(crate) struct Waiting {
     pub(crate) oldest: Option<Timestamp>,
     /// Since when, by whom and why nothing is handed out of it, if it is paused.
     pub(crate) paused: Option<String>,
+    /// The same of its owner, if that is suspended.
+    #[serde(default)]
+    pub(crate) suspended: Option<Suspended>,
+}
+
+/// A participant that an operator has suspended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Suspended {
+    /// Which.
+    pub(crate) participant: Mnemonic,
+    /// Since when, by whom and why.
+    pub(crate) halt: String,
 }
 
 /// Whose a certificate is.
@@ -198,7 +210,14 @@ impl Queues {
         let (count, messages) = (all.len() as u64, all.iter().map(|queue| queue.messages).sum());
         all.sort_by_key(|queue| (queue.paused.is_none(), queue.oldest.unwrap_or(Timestamp::MAX)));
         all.truncate(QUEUES);
+        let suspended = |status: &QueueStatus| {
+            Some(Suspended {
+                participant: status.queue.owner()?.clone(),
+                halt: status.suspended.as_ref()?.to_string(),
+            })
+        };
         let oldest = all.into_iter().map(|status| Waiting {
+            suspended: suspended(&status),
             queue: status.queue.to_string(),
             messages: status.messages,
             leased: status.leased,

@@ -72,6 +72,15 @@ fn service(facts: &Facts, unit: &Unit, lines: &mut Lines) {
     let (level, remedy) = match (active, state) {
         ("failed", _) => (Level::Trouble, format!("`systemctl status {name}` tells why")),
         ("active", "enabled") => (Level::Ok, String::new()),
+        ("activating", "enabled") => {
+            let sub = unit.property("SubState");
+            let level = match sub {
+                "auto-restart" => Level::Warning,
+                _ => Level::Note,
+            };
+            let remedy = format!("is being started ({sub}); if it stays so, `journalctl -u {name}` tells why");
+            (level, remedy)
+        }
         ("active" | "activating", _) => (
             Level::Note,
             format!("after a reboot it does not run: `systemctl enable {name}`"),

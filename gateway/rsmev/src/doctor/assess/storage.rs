@@ -1,8 +1,10 @@
 //! Disk, queues, quarantine, journal and backups.
 
+use std::collections::BTreeMap;
+
 use super::{Level, Lines, since};
 use crate::doctor::facts::{Facts, Seen};
-use crate::health::{Room, StoreFacts};
+use crate::health::{Room, StoreFacts, Waiting};
 use engine::units::{show_seconds, show_size};
 
 const HOUR: u64 = 3600;
@@ -99,7 +101,8 @@ fn queues(facts: &Facts, store: &StoreFacts, lines: &mut Lines) {
     const REMEDY: &str = "it does not take its messages, or sends no Ack: ask its operator; `rsmev queue show`";
     const UPWARDS: &str = "see the upstream; `rsmev queue show`";
     let queues = &store.queues;
-    let old = queues.oldest.iter().filter_map(|queue| {
+    let going = |queue: &&Waiting| queue.paused.is_none() && queue.suspended.is_none();
+    let old = queues.oldest.iter().filter(going).filter_map(|queue| {
         let waits = since(facts, queue.oldest?);
         (waits > OLD).then_some((queue, waits))
     });
@@ -115,16 +118,7 @@ fn queues(facts: &Facts, store: &StoreFacts, lines: &mut Lines) {
             format!("{messages} messages wait in {} queues{longest}", queues.count),
         ),
     }
-    let paused = queues.oldest.iter();
-    for (queue, paused) in paused.filter_map(|queue| Some((queue, queue.paused.as_ref()?))) {
-        let remedy = format!("when it may go on: `rsmev queue resume {}`", queue.queue);
-        lines.add(
-            Level::Note,
-            format!("queue {}", queue.queue),
-            format!("paused {paused}"),
-            remedy,
-        );
-    }
+    standing(facts, store, lines);
     for (queue, waits) in old.iter().take(NAMED) {
         let level = if *waits > VERY_OLD {
             Level::Trouble
@@ -146,6 +140,41 @@ fn queues(facts: &Facts, store: &StoreFacts, lines: &mut Lines) {
     if old.len() > NAMED {
         let text = format!("{} more have waited for hours", old.len() - NAMED);
         lines.add(Level::Warning, "queues", text, "`rsmev queue list`");
+    }
+}
+
+/// What a person brought to a halt is no trouble; but messages in it do not live for ever.
+fn standing(facts: &Facts, store: &StoreFacts, lines: &mut Lines) {
+    let told = |queues: &[&Waiting]| {
+        let messages: u64 = queues.iter().map(|queue| queue.messages).sum();
+        let oldest = queues.iter().filter_map(|queue| queue.oldest).min();
+        let waits = oldest.map(|at| since(facts, at));
+        let level = match waits > Some(OLD) {
+            true => Level::Warning,
+            false => Level::Note,
+        };
+        let waits = waits.map_or_else(String::new, |waits| format!(", the oldest for {}", show_seconds(waits)));
+        (level, format!("{messages} messages wait{waits}"))
+    };
+    let mut suspended: BTreeMap<_, Vec<&Waiting>> = BTreeMap::new();
+    for queue in &store.queues.oldest {
+        if let Some(paused) = &queue.paused {
+            let (level, waiting) = told(&[queue]);
+            let text = format!("stands still, paused {paused}; {waiting}");
+            let remedy = format!("when it may go on: `rsmev queue resume {}`", queue.queue);
+            lines.add(level, format!("queue {}", queue.queue), text, remedy);
+        }
+        if let Some(owner) = &queue.suspended {
+            suspended.entry(&owner.participant).or_default().push(queue);
+        }
+    }
+    for (participant, queues) in suspended {
+        let (level, waiting) = told(&queues);
+        let halt = queues.iter().find_map(|queue| queue.suspended.as_ref());
+        let halt = halt.map_or("", |owner| owner.halt.as_str());
+        let text = format!("its queues stand still, it is suspended {halt}; {waiting}");
+        let remedy = format!("when it may go on: `rsmev participant resume {participant}`");
+        lines.add(level, format!("participant {participant}"), text, remedy);
     }
 }
 

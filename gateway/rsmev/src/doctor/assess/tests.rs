@@ -9,7 +9,7 @@ use crate::admin::ready::{Condition, Report};
 use crate::doctor::facts::{Node, Seen};
 use crate::doctor::probe::{Outcome, Probe, Timing};
 use crate::doctor::system::{System, Unit};
-use crate::health::{CertificateFact, Health, Of, Queues, Room, StoreFacts, Waiting};
+use crate::health::{CertificateFact, Health, Of, Queues, Room, StoreFacts, Suspended, Waiting};
 use crate::process::Process;
 use crate::verification::Status;
 
@@ -301,6 +301,7 @@ fn queues_are_judged_by_their_oldest_message() {
         bytes: 9,
         oldest: Some(ago(hours * 3600)),
         paused: None,
+        suspended: None,
     };
     let of = |queues: Vec<Waiting>| {
         with_store(|store| {
@@ -315,6 +316,29 @@ fn queues_are_judged_by_their_oldest_message() {
     let mut paused = queue("A/requests", 3);
     paused.paused = Some("by root".to_owned());
     is(&of(vec![paused]), Level::Note, "queue A/requests", "paused by root");
+    let mut paused = queue("A/requests", 200);
+    paused.paused = Some("by root".to_owned());
+    is(&of(vec![paused]), Level::Warning, "queue A/requests", "8d 8h");
+    let suspended = ["A/requests", "A/responses"].map(|name| Waiting {
+        suspended: Some(Suspended {
+            participant: "A".parse().unwrap(),
+            halt: "by root".to_owned(),
+        }),
+        ..queue(name, 200)
+    });
+    let suspended = of(suspended.into());
+    is(
+        &suspended,
+        Level::Warning,
+        "participant A",
+        "by root; 6 messages wait, the oldest for 8d 8h",
+    );
+    let lines = assess(&suspended);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.remedy.contains("`rsmev participant resume A`"))
+    );
     let old = of(vec![queue("A/requests", 5)]);
     is(&old, Level::Warning, "queue A/requests", "5h 0m");
     let very_old = of(vec![queue("upstream/federal", 200)]);
@@ -458,6 +482,10 @@ fn limits_units_and_versions_are_judged() {
         "unit rsmev.service",
         "failed",
     );
+    let starting = unit("rsmev.service", "activating", "enabled");
+    is(&starting, Level::Note, "unit rsmev.service", "activating");
+    let lines = assess(&starting);
+    assert!(lines.iter().any(|line| line.remedy.starts_with("is being started")));
     let timer = unit("rsmev-backup.timer", "inactive", "disabled");
     is(&timer, Level::Warning, "unit rsmev-backup.timer", "inactive");
 }
