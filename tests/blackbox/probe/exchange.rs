@@ -159,6 +159,33 @@ async fn the_bus_is_probed_as_a_gateway_is() {
 }
 
 #[tokio::test]
+async fn a_message_that_cannot_be_saved_is_shown_and_a_notice_is_not_saved() {
+    let region = local_region().start().await.unwrap();
+    let (consumer, url) = (
+        Machine::of(region.identity(CONSUMER).unwrap()),
+        region.url(Version::V1_2),
+    );
+    let sent = consumer.json("send", &url, &["--kind", ANY]).await;
+    let provider = Machine::of(region.identity(PROVIDER).unwrap());
+    provider.write("file", "in the way");
+    let taking = ["--save", "file", "--wait", "30", "--output", "json"];
+    let taken = provider.probe("poll requests", &url, &taking).await;
+    assert!(
+        taken.code == Some(1) && taken.stderr.contains("file: "),
+        "{}",
+        taken.stderr
+    );
+    assert!(taken.stdout.contains(&text(&sent["message_id"])), "{}", taken.stdout);
+
+    let refused = provider.probe("poll status", &url, &["--save", "inbox"]).await;
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("has no --save"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
 async fn a_message_that_may_have_been_accepted_is_sent_again_under_its_identifier() {
     let region = local_region().start().await.unwrap();
     let (consumer, url) = (Machine::of(region.identity(OTHER).unwrap()), region.url(Version::V1_2));

@@ -37,7 +37,7 @@ async fn what_is_no_answer_is_told_in_words() {
     let missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone";
     let broken = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
     let cases: [(&[u8], &str, bool); 6] = [
-        (html, "not_soap", false),
+        (html, "not_soap", true),
         (moved, "redirect", false),
         (missing, "status", false),
         (broken, "status", true),

@@ -366,8 +366,8 @@ pub(super) const TABLE: &[Meaning] = &[
         },
         who: &[Who::Operator, Who::Participant],
         remedy: Words {
-            en: "Sender: try again with growing pauses. Operator: `/ready` and the log tell what is wrong.",
-            ru: "Отправителю: повторять с растущими паузами. Оператору: причину называют `/ready` и журнал.",
+            en: "Sender: try again with growing pauses; it may have been accepted, which MessageIsAlreadySent then says. Operator: `/ready` and the log tell what is wrong.",
+            ru: "Отправителю: повторять с растущими паузами; сообщение могло быть принято, тогда ответом будет MessageIsAlreadySent. Оператору: причину называют `/ready` и журнал.",
         },
         again: Again::AsItIs,
     },

@@ -93,6 +93,11 @@ impl Caller {
         })
     }
 
+    /// Ends without waiting for a look-up of a name, which cannot be ended.
+    pub(super) fn close(self) {
+        self.runtime.shutdown_background();
+    }
+
     /// What it speaks.
     pub(super) fn version(&self) -> Version {
         self.signing.version()

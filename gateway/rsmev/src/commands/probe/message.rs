@@ -110,6 +110,17 @@ pub(super) fn of_notice(status: &AsyncStatus) -> Message {
     message
 }
 
+#[cfg(test)]
+impl Message {
+    /// A request with this payload.
+    pub(super) fn polled(id: &str, payload: &str) -> Self {
+        Self {
+            payload: Some(payload.to_owned()),
+            ..Self::new("request", Metadata::default(), Some(id.to_owned()))
+        }
+    }
+}
+
 impl Message {
     fn new(what: &'static str, metadata: Metadata, id: Option<String>) -> Self {
         let (mnemonic, name) = metadata

@@ -28,11 +28,13 @@ use trouble::Trouble;
 /// Carries the command out; `config` is that of a gateway that may know the kind's name.
 pub(crate) fn run(command: &Probe, config: &Path, out: &mut Out) -> Result<(), Failure> {
     let caller = Caller::new(command.caller())?;
-    match command {
+    let done = match command {
         Probe::Send(arguments) => send(&caller, arguments, config, out),
         Probe::Poll(arguments) => taken::poll(&caller, arguments, config, out),
         Probe::Ack(arguments) => ack(&caller, arguments, out),
-    }
+    };
+    caller.close();
+    done
 }
 
 /// What became of a call.

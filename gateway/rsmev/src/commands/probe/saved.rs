@@ -17,27 +17,42 @@ use crate::registry_file::read_bounded;
 
 const MESSAGE: &str = "message.json";
 
-/// Writes a message; `None` if its folder is there already, because it was polled before.
+/// Writes a message; `None` if it is there already, because it was polled before. What a save that broke off has left is
+/// written anew.
 pub(super) fn save(dir: &Path, message: &mut Message, attachments: &[Attachment]) -> Result<Option<PathBuf>, Failure> {
     let folder = dir.join(message.folder()?);
     make(dir, true).map_err(|error| Failure::file(dir, error))?;
     match make(&folder, false) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if folder.join(MESSAGE).exists() {
+                return Ok(None);
+            }
+        }
         Err(error) => return Err(Failure::file(&folder, error)),
     }
     if let Some(payload) = &message.payload {
-        keys::create(&folder.join("payload.xml"), 0o600, payload.as_bytes())?;
+        put(&folder.join("payload.xml"), payload.as_bytes())?;
     }
     for (number, (attachment, shown)) in (1..).zip(attachments.iter().zip(&mut message.attachments)) {
         let name = format!("attachment-{number}-{}", harmless(&attachment.id));
-        keys::create(&folder.join(&name), 0o600, &attachment.content)?;
+        put(&folder.join(&name), &attachment.content)?;
         shown.file = Some(name);
     }
     let json = serde_json::to_vec_pretty(message).map_err(|error| Failure::refused(error.to_string()))?;
-    // Last, so that a folder with it has everything.
-    keys::create(&folder.join(MESSAGE), 0o600, &json)?;
+    // Last and whole, so that a folder with it has everything.
+    let (part, whole) = (folder.join(format!("{MESSAGE}.part")), folder.join(MESSAGE));
+    put(&part, &json)?;
+    std::fs::rename(part, &whole).map_err(|error| Failure::file(&whole, error))?;
     Ok(Some(folder))
+}
+
+/// Writes a file of its owner's alone in the place of one that may be there.
+fn put(file: &Path, octets: &[u8]) -> Result<(), Failure> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file(file, error)),
+        _ => keys::create(file, 0o600, octets),
+    }
 }
 
 fn make(folder: &Path, parents: bool) -> io::Result<()> {
@@ -95,6 +110,28 @@ mod tests {
         assert_eq!(harmless("../../etc/passwd"), ".._.._etc_passwd");
         assert_eq!(harmless("план\u{1b}.pdf"), "_____.pdf");
         assert_eq!(harmless(&"a".repeat(300)).len(), 100);
+    }
+
+    #[test]
+    fn a_save_that_broke_off_is_done_anew_and_one_that_did_not_is_left() {
+        let id = "0f2b6c1e-5d7a-11f0-9a3c-0242ac120002";
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join(id);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("payload.xml"), "<ha").unwrap();
+        let mut message = Message::polled(id, "<half/>");
+        let saved = save(dir.path(), &mut message, &[]).unwrap();
+        assert_eq!(saved.as_deref(), Some(&*folder));
+        assert_eq!(std::fs::read_to_string(folder.join("payload.xml")).unwrap(), "<half/>");
+        let mut names: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["message.json", "payload.xml"]);
+        let mut other = Message::polled(id, "<other/>");
+        assert_eq!(save(dir.path(), &mut other, &[]).unwrap(), None);
+        assert_eq!(std::fs::read_to_string(folder.join("payload.xml")).unwrap(), "<half/>");
     }
 
     #[test]

@@ -61,16 +61,24 @@ pub(super) fn poll(caller: &Caller, arguments: &ProbePoll, config: &Path, out: &
         call = sign()?;
         heard = caller.call(&call, |answer| read(arguments.what, answer));
     }
-    if let (Ok((taken, _)), Some(dir)) = (&mut heard, &arguments.save) {
-        keep(taken, dir)?;
-    }
-    tell(caller, arguments, &call, heard, out)
+    let kept = match (&mut heard, &arguments.save) {
+        (Ok((taken, _)), Some(dir)) => keep(taken, dir),
+        _ => Ok(()),
+    };
+    // It was handed out, and does not come again for a while: it is shown, whatever became of the files.
+    let told = tell(caller, arguments, &call, heard, out);
+    kept.and(told)
 }
 
 fn selector(arguments: &ProbePoll, config: &Path) -> Result<Selector, Failure> {
     if arguments.what == Polled::Status && (arguments.r#type.is_some() || arguments.node.is_some()) {
         return Err(Failure::usage(
             "`poll status` has neither --type nor --node: GetStatus knows no filter",
+        ));
+    }
+    if arguments.what == Polled::Status && arguments.save.is_some() {
+        return Err(Failure::usage(
+            "`poll status` has no --save: a notice has no identifier, payload or attachments to save",
         ));
     }
     let root = match arguments.what {

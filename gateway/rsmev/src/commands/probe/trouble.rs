@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use emulator::{CallError, Fault, Operation};
 use serde::Serialize;
 use smev3::client::{NoAnswer, NoConnection};
+use smev3::fault::FaultName;
 use smev3::fault::meaning::{Meaning, Who};
 
 use super::caller::Signer;
@@ -197,6 +198,8 @@ impl Trouble {
                 "Its text says more; ask the called side's support with its code.",
             ),
         };
+        // All others refuse for certain; a side that failed may have failed after it took the message.
+        trouble.maybe_done = row.is_some_and(|row| row.fault == FaultName::SMEVFailure);
         trouble.again = row.map(|row| row.again.words().en);
         trouble.said = Some(Said {
             fault: fault.element,
@@ -305,15 +308,17 @@ fn no_soap(status: u16, body: &str) -> Trouble {
     };
     let title = format!("HTTP status {status} without a SOAP answer: {}", body.trim());
     let trouble = Trouble::new(kind, title, means, who, remedy);
-    if status >= 500 { trouble.unclear() } else { trouble }
+    // Only a refusal of the call as such says that nobody took it.
+    match status {
+        400..=499 => trouble,
+        _ => trouble.unclear(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::time::Duration;
-
-    use smev3::fault::FaultName;
 
     use super::*;
 
@@ -326,7 +331,8 @@ mod tests {
                 "{name}"
             );
             assert_eq!(trouble.said.as_ref().unwrap().text, "свой текст");
-            assert!(trouble.again.is_some() && !trouble.maybe_done, "{name}");
+            assert!(trouble.again.is_some(), "{name}");
+            assert_eq!(trouble.maybe_done, name == FaultName::SMEVFailure, "{name}");
         }
         let expired = Trouble::of_fault(Fault::signature("CertificateIsExpired"));
         assert!(expired.means.contains("time of the certificate"), "{}", expired.means);
@@ -360,7 +366,7 @@ mod tests {
             let trouble = Trouble::of_call(CallError::Status { status, body }, None);
             (trouble.kind, trouble.maybe_done)
         };
-        assert_eq!(told(200), ("not_soap", false));
+        assert_eq!(told(200), ("not_soap", true));
         assert_eq!(told(404), ("status", false));
         assert_eq!(told(502), ("status", true));
         let moved = Trouble::redirected(302, Some("http://elsewhere/"));
