@@ -2,7 +2,7 @@
 //!
 //! A closed pipe (`rsmev queue list | head -1`) is an ordinary end, not an error.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -34,10 +34,10 @@ impl Out {
         self.0.write_all(octets)
     }
 
-    /// A JSON document, indented.
+    /// A JSON document, indented. Programs read the same; a terminal shows nothing else than what is there.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.0, value)?;
-        self.0.write_all(b"\n")
+        let text = serde_json::to_string_pretty(value)?;
+        writeln!(self.0, "{}", harmless(&text))
     }
 
     /// A table.
@@ -58,6 +58,24 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// A line on standard error, for errors and remarks, which may have several lines; it is made harmless like [`clean`].
+
+/// A JSON document with harmful characters written as escapes. Only between values is there a line's end as it is.
+fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' => text.push('\n'),
+            // All of them are in the basic plane. A String takes everything.
+            c if is_harmful(c) => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// A line on standard error, for errors and remarks.
 pub(crate) fn remark(text: impl Display) {
     // Nobody is left to tell if this fails.
     let _ = writeln!(io::stderr(), "{}", lines(&text.to_string()));
@@ -143,6 +161,16 @@ mod tests {
             "suspended already, since noon (x [2J 31m  y)  MUN001 is resumed"
         );
         assert_eq!(lines("first\nsecond\u{1b}[2J\r"), "first\nsecond [2J ");
+    }
+
+    #[test]
+    fn json_says_the_same_and_is_harmless() {
+        let value = serde_json::json!({ "a\u{9b}": "\u{1b}[2J\u{7f}\u{85}\n\u{202e}\u{61c}\u{2066}план \"\\" });
+        let text = harmless(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.contains(|c| c != '\n' && is_harmful(c)), "{text}");
+        assert!(text.contains("\\u009b") && text.contains("план"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]
