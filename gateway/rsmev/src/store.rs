@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use engine::clock::SystemClock;
 use engine::event::Person;
-use engine::{Engine, Start, StartError, View};
+use engine::{AtRest, Engine, Start, StartError, View};
 use journal::{OpenError, ReadError};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use serde::de::DeserializeOwned;
@@ -42,13 +42,68 @@ pub(crate) enum Store {
     },
 }
 
+/// A store that can be opened and is not: a person may look at it first, and decide against it.
+pub(crate) struct Unopened<'s> {
+    settings: &'s Settings,
+    /// None if the gateway is running.
+    stopped: Option<Means>,
+}
+
+/// What opening a stopped gateway's store needs of whoever we are before we become its owner.
+struct Means {
+    by: Person,
+    identity: keys::Identity,
+    at_rest: Option<AtRest>,
+}
+
+impl<'s> Unopened<'s> {
+    /// Finds the running gateway, or the stopped one's store.
+    pub(crate) fn find(settings: &'s Settings) -> Result<Self, Failure> {
+        let stopped = match Store::find(settings)? {
+            Some(_) => None,
+            None => Some(Means {
+                by: person(Uid::current()),
+                // The keys may be root's alone, because systemd hands them to the service.
+                identity: keys::load(&settings.keys)?,
+                at_rest: master_key::at_rest(settings, false)?,
+            }),
+        };
+        Ok(Self { settings, stopped })
+    }
+
+    /// A way to look at it that changes nothing.
+    pub(crate) fn look(&self) -> Result<Store, Failure> {
+        match self.stopped {
+            None => Ok(Store::running(&self.settings.admin.socket)),
+            Some(_) => Store::view(self.settings),
+        }
+    }
+
+    /// Opens it.
+    pub(crate) fn open(self) -> Result<Store, Failure> {
+        let settings = self.settings;
+        let Some(Means { by, identity, at_rest }) = self.stopped else {
+            return Ok(Store::running(&settings.admin.socket));
+        };
+        become_owner(&settings.node.data_dir)?;
+        let start = Start {
+            at_rest,
+            settings: settings.engine(),
+            clock: Arc::new(SystemClock),
+            disk: journal::disk::RealDisk::shared(),
+            signer: identity.signer,
+            certificate: identity.certificate,
+        };
+        let runtime = runtime().map_err(|error| Failure::refused(error.to_string()))?;
+        let engine = Engine::start(start).map_err(|error| start_failure(settings, &error, &[]))?;
+        Ok(Store::Stopped { engine, runtime, by })
+    }
+}
+
 impl Store {
     /// Finds the running gateway, or opens the stopped one's store.
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
-        match Self::find(settings)? {
-            Some(running) => Ok(running),
-            None => Self::open_stopped(settings),
-        }
+        Unopened::find(settings)?.open()
     }
 
     /// Finds the running gateway; `None` if it is stopped and there is a store to look at.
@@ -72,34 +127,19 @@ impl Store {
 
     /// Finds the running gateway, or looks at the stopped one's store without changing it.
     pub(crate) fn look(settings: &Settings) -> Result<Self, Failure> {
-        if let Some(running) = Self::find(settings)? {
-            return Ok(running);
+        match Self::find(settings)? {
+            Some(running) => Ok(running),
+            None => Self::view(settings),
         }
+    }
+
+    fn view(settings: &Settings) -> Result<Self, Failure> {
         become_owner(&settings.node.data_dir)?;
         match View::open(&settings.engine(), journal::disk::RealDisk::shared()) {
             Ok(Some(view)) => Ok(Self::Viewed(Box::new(view))),
             Ok(None) => Err(no_data(settings)),
             Err(error) => Err(start_failure(settings, &error, &[])),
         }
-    }
-
-    fn open_stopped(settings: &Settings) -> Result<Self, Failure> {
-        let by = person(Uid::current());
-        // The keys may be root's alone, because systemd hands them to the service.
-        let identity = keys::load(&settings.keys)?;
-        let at_rest = master_key::at_rest(settings, false)?;
-        become_owner(&settings.node.data_dir)?;
-        let start = Start {
-            at_rest,
-            settings: settings.engine(),
-            clock: Arc::new(SystemClock),
-            disk: journal::disk::RealDisk::shared(),
-            signer: identity.signer,
-            certificate: identity.certificate,
-        };
-        let runtime = runtime().map_err(|error| Failure::refused(error.to_string()))?;
-        let engine = Engine::start(start).map_err(|error| start_failure(settings, &error, &[]))?;
-        Ok(Self::Stopped { engine, runtime, by })
     }
 
     /// Asks, and reads the answer as `T`.

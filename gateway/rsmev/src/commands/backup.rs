@@ -13,7 +13,7 @@ use crate::operator::Request;
 use crate::output::Out;
 use crate::settings::Settings;
 use crate::settings::units::count;
-use crate::store::Store;
+use crate::store::{Store, Unopened};
 
 /// Carries the command out. A backup is verified without a configuration.
 pub(crate) fn run(command: &BackupCommand, config: &Path, out: &mut Out) -> Result<(), Failure> {
@@ -35,8 +35,11 @@ pub(crate) fn run(command: &BackupCommand, config: &Path, out: &mut Out) -> Resu
                 lost: lost_at.unwrap_or_else(Timestamp::now),
                 reason: reason.clone(),
             };
-            let store = Store::open(&Settings::load(config)?)?;
-            let resumed = yes.confirm(|| will_resume(&store)).and_then(|()| store.ask(request));
+            let settings = Settings::load(config)?;
+            let unopened = Unopened::find(&settings)?;
+            yes.confirm(|| will_resume(&unopened.look()?))?;
+            let store = unopened.open()?;
+            let resumed = store.ask(request);
             store.close();
             let doubtful: u64 = resumed?;
             out.line("Messages go to upstreams again, under the identifiers that were used before.")?;

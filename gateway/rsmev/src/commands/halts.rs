@@ -14,7 +14,7 @@ use crate::operator::Request;
 use crate::output::{Out, Table, clean, remark};
 use crate::settings::Settings;
 use crate::settings::units::count;
-use crate::store::Store;
+use crate::store::{Store, Unopened};
 
 /// Carries `rsmev participant` out.
 pub(crate) fn participant(command: &ParticipantCommand, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
@@ -100,8 +100,11 @@ fn change(
     yes: YesArg,
     will: impl FnOnce(&Store) -> Result<String, Failure>,
 ) -> Result<Halt, Failure> {
-    let store = Store::open(settings)?;
-    let done = yes.confirm(|| will(&store)).and_then(|()| store.ask(request));
+    // Looked at first: opening the store of a stopped gateway starts it, and writes.
+    let unopened = Unopened::find(settings)?;
+    yes.confirm(|| will(&unopened.look()?))?;
+    let store = unopened.open()?;
+    let done = store.ask(request);
     store.close();
     done
 }

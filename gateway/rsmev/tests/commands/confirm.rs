@@ -71,8 +71,18 @@ fn a_person_is_asked_and_a_script_is_not() {
     let suspend = ["participant", "suspend", "MUN001", "--reason", "x"];
     let (code, seen) = at_a_terminal(&place, &[&suspend[..], &["--yes"]].concat(), "");
     assert!(code == Some(0) && !seen.contains("Go on?"), "{seen}");
+    // Of a stopped gateway nothing is opened before the yes: opening it begins a session in the journal.
+    let records = || place.operate(&["journal", "export"]).ok();
+    let before = records();
+    let resume = ["participant", "resume", "MUN001"];
+    for command in [&resume[..], &["backup", "resume-upstream", "--reason", "x"]] {
+        let (code, seen) = at_a_terminal(&place, command, "n\n");
+        assert!(code == Some(1) && seen.contains("nothing was changed"), "{seen}");
+        assert_eq!(records(), before);
+    }
     // Neither end is a terminal.
-    place.operate(&["participant", "resume", "MUN001"]).ok();
+    place.operate(&resume).ok();
+    assert_ne!(records(), before);
     place.operate(&suspend).ok();
 }
 
