@@ -57,8 +57,6 @@ pub(crate) fn clean(text: &str) -> String {
     text.replace(is_harmful, " ")
 }
 
-/// A line on standard error, for errors and remarks, which may have several lines; it is made harmless like [`clean`].
-
 /// A JSON document with harmful characters written as escapes. Only between values is there a line's end as it is.
 fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
@@ -75,7 +73,7 @@ fn harmless(json: &str) -> String {
     text
 }
 
-/// A line on standard error, for errors and remarks.
+/// A line on standard error, for errors and remarks, which may have several lines; it is made harmless like [`clean`].
 pub(crate) fn remark(text: impl Display) {
     // Nobody is left to tell if this fails.
     let _ = writeln!(io::stderr(), "{}", lines(&text.to_string()));
