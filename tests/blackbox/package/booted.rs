@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -29,7 +30,15 @@ const MEMORY_HIGH: u64 = 768 << 10;
 /// A booted container; it ends with this.
 struct Machine {
     container: Child,
+    leader: Pid,
     system: System,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // The container does not end with the program that booted it. It may be down already.
+        let _ = kill_process(self.leader, Signal::KILL);
+    }
 }
 
 impl Machine {
@@ -66,7 +75,12 @@ impl Machine {
             ["running", "degraded"].contains(&state.as_str()).then_some(())
         })
         .await;
-        Some(Machine { container, system })
+        let leader = Pid::from_raw(i32::try_from(leader).unwrap()).unwrap();
+        Some(Machine {
+            container,
+            leader,
+            system,
+        })
     }
 
     async fn power_off(mut self) {

@@ -215,7 +215,7 @@ fn installed(system: &System, package: &str) {
         "zsh/vendor-completions/_rsmev",
         "fish/vendor_completions.d/rsmev.fish",
         "doc/rsmev-gateway/copyright",
-        "doc/rsmev-gateway/docs/ru/operation.md",
+        "doc/rsmev-gateway/docs/ru/operation.md.gz",
     ] {
         assert!(system.path("/usr/share").join(file).exists(), "{file}");
     }

@@ -53,10 +53,11 @@ impl Reference {
         };
         let number = self.find(seq).filter(waits).ok_or("standing")?;
         let attempts = &mut self.messages[number].attempts;
-        attempts.open = false;
+        let open = std::mem::take(&mut attempts.open);
         match outcome {
-            // On a first attempt somebody else must have used the identifier.
-            ForwardOutcome::AlreadySent if attempts.started < 2 => self.hold(number),
+            // On a first attempt somebody else must have used the identifier, unless what came of an earlier one, of which only
+            // the outcome was told, is not known.
+            ForwardOutcome::AlreadySent if attempts.started < 2 && !(attempts.uncertain && open) => self.hold(number),
             ForwardOutcome::Accepted | ForwardOutcome::AlreadySent => self.end(number),
             ForwardOutcome::Unknown { .. } if attempts.unknown + 1 == TRIES => self.hold(number),
             ForwardOutcome::Unknown { .. } => {
