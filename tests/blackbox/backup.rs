@@ -206,6 +206,15 @@ async fn a_backup_under_load_is_restored_and_nothing_is_sent_twice() {
     let upstream = all_in(&region, "upstream/federal").await;
     assert!(upstream.len() >= 10, "{}", upstream.len());
     assert!(held(&region).await);
+    // The journal names who did each of it.
+    for (kind, place) in [("restored", "/by/name"), ("registry", "/by")] {
+        let events = common::journal(&region, &["--type", kind]).await;
+        let by = events
+            .last()
+            .and_then(|event| event.pointer(place))
+            .and_then(Value::as_str);
+        assert!(by.is_some_and(|name| !name.is_empty()), "{kind}: {events:?}");
+    }
     let (status, ready) = region.ready().await.unwrap();
     assert!(
         status == 200 && ready.to_string().contains("resume-upstream"),

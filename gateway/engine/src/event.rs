@@ -350,6 +350,9 @@ pub enum Event {
         through: u64,
         /// When the backup was made.
         made: Timestamp,
+        /// Who restored it; absent in records of former programs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Person>,
     },
     /// A person said so.
     UpstreamResumed {

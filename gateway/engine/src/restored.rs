@@ -15,7 +15,7 @@ use journal::disk::{Disk, read_file, remove_file};
 use serde::{Deserialize, Serialize};
 
 use crate::error::IndexError;
-use crate::event::Event;
+use crate::event::{Event, Person};
 use crate::keys::{self, Key};
 use crate::message::{Held, Message, Micros, State as Life};
 use crate::names::{MessageId, Party};
@@ -38,6 +38,9 @@ pub struct RestoredNote {
     pub made: Timestamp,
     /// When it was restored.
     pub restored: Timestamp,
+    /// Who restored it.
+    #[serde(default)]
+    pub by: Option<Person>,
 }
 
 /// The row of a restored store.
@@ -95,6 +98,7 @@ impl RestoredNote {
             manifest: self.manifest.clone(),
             through: self.through,
             made: self.made,
+            by: self.by.clone(),
         }
     }
 }

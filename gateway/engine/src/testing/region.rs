@@ -331,6 +331,7 @@ impl Region {
             manifest: "0".repeat(64),
             through: self.events.len() as u64,
             made,
+            by: None,
         });
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use engine::RestoredNote;
 use jiff::Timestamp;
+use nix::unistd::Uid;
 
 use super::folder::{Extent, Folder, copy, put};
 use super::manifest::Entry;
@@ -14,6 +15,7 @@ use crate::cli::BackupPlace;
 use crate::confirm::YesArg;
 use crate::failure::Failure;
 use crate::output::Out;
+use crate::store::person;
 
 /// The storage header.
 const HEADER: &str = "FORMAT";
@@ -41,6 +43,7 @@ pub(crate) fn run(place: &BackupPlace, data_dir: &Path, yes: YesArg, out: &mut O
         through: manifest.through,
         made: manifest.created,
         restored: Timestamp::now(),
+        by: Some(person(Uid::current())),
     };
     let path = RestoredNote::path(data_dir);
     let text = serde_json::to_vec(&note).map_err(|error| Failure::file(&path, error))?;
