@@ -58,7 +58,9 @@ fn metric(gateway: &Gateway, series: &str) -> Option<f64> {
 fn what_is_suspended_and_paused_is_seen_everywhere_until_it_is_resumed() {
     let place = with_region();
     // A stopped gateway takes it, too.
-    let reason = ["--reason", "its key was\tstolen"];
+    let refused = place.operate(&["participant", "suspend", "GISOGD73", "--reason", "its key was\tstolen"]);
+    refused.fails(2);
+    let reason = ["--reason", "its key was stolen"];
     let suspend = |name: &str| place.operate(&[&["participant", "suspend", name][..], &reason].concat());
     assert!(suspend("GISOGD73").ok().contains("GISOGD73 is suspended"));
     let gateway = place.serve(&[]);
